@@ -1,0 +1,40 @@
+"""The bench every chapter stands on: small modules, each one idea; it knows nothing of any topic."""
+
+from dlnotes.lab import data
+from dlnotes.lab.cards import flashcards
+from dlnotes.lab.claims import ClaimFailed, check
+from dlnotes.lab.controls import choice, slider
+from dlnotes.lab.device import pick_device
+from dlnotes.lab.explore import explore
+from dlnotes.lab.figures import (
+    PALETTE,
+    attention_map,
+    curves,
+    image_grid,
+    show,
+    use_house_style,
+)
+from dlnotes.lab.seeds import seed_everything
+from dlnotes.lab.source import source
+from dlnotes.lab.training import History, fit
+
+__all__ = [
+    "PALETTE",
+    "ClaimFailed",
+    "History",
+    "attention_map",
+    "check",
+    "choice",
+    "curves",
+    "data",
+    "explore",
+    "fit",
+    "flashcards",
+    "image_grid",
+    "pick_device",
+    "seed_everything",
+    "show",
+    "slider",
+    "source",
+    "use_house_style",
+]
