@@ -1,0 +1,1 @@
+"""What turns chapters into a site, a verdict or a grade; no chapter imports it."""
