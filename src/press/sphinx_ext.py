@@ -1,0 +1,224 @@
+"""What the book adds to Sphinx: numbered figures out of notebook outputs, links to the API,
+frames beside the page, and nothing that asks the network.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import sphinxcontrib.katex
+from dlnotes.lab.topic import parse_topic
+from docutils import nodes
+from docutils.utils import new_document
+from myst_parser.parsers.sphinx_ import MystParser
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.errors import ExtensionError
+from sphinx.transforms import SphinxTransform
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from press import book, repository, web
+from press.logo import draw_logo
+
+_FIGURE = re.compile(r'<figure class="explore"([^>]*)>(.*)</figure>', re.S)
+_CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.S)
+_NAME = re.compile(r' data-name="([^"]*)"')
+_IMAGE = re.compile(r'<img [^>]*src="data:image/svg\+xml;base64,([^"]+)">')
+_FRAMES = re.compile(
+    r'<script type="application/x-explore" data-frames="(\d+)">([^<]+)</script>'
+)
+_ICON_SCRIPT = re.compile(r'<(?:script|link)[^>]*scripts/fontawesome\.js[^>]*>(?:</script>)?')
+_API_NAME = re.compile(r"dlnotes(\.\w+){2,}")
+_MODULES_MARK = "<!--modules-->"
+
+
+class NumberFigures(SphinxTransform):
+    """Turn a notebook's figure into a Sphinx figure: numbered, captioned, citable by name."""
+
+    default_priority = 200
+
+    def apply(self, **kwargs: Any) -> None:
+        for raw in list(self.document.findall(nodes.raw)):
+            found = _FIGURE.search(raw.astext()) if raw.get("format") == "html" else None
+            if found:
+                raw.parent.replace(raw, self._figure(raw, found[1], found[2]))
+
+    def _figure(self, raw: nodes.raw, attributes: str, inside: str) -> nodes.figure:
+        caption, name = _CAPTION.search(inside), _NAME.search(attributes)
+        body = _IMAGE.sub(_inline, _CAPTION.sub("", inside))
+        figure = nodes.figure(classes=["explore-figure"])
+        figure.source, figure.line = raw.source, raw.line
+        page = f'<div class="explore"{attributes}>{body}</div>'
+        figure += nodes.raw("", page, format="html")
+        if caption:
+            figure += nodes.caption("", "", *self._inline_myst(html.unescape(caption[1])))
+        if name:
+            figure["names"].append(html.unescape(name[1]))
+            self.document.note_explicit_target(figure, figure)
+        return figure
+
+    def _inline_myst(self, text: str) -> list[nodes.Node]:
+        scratch = new_document(self.document["source"], self.document.settings)
+        MystParser().parse(text, scratch)
+        return [child for block in scratch.children for child in block.children]
+
+
+def _inline(image: re.Match[str]) -> str:
+    """Put the SVG of an ``<img>`` into the page itself, where it follows the page's theme."""
+    from dlnotes.lab.svg import themed
+
+    return themed(base64.b64decode(image[1]).decode())
+
+
+class LinkApiNames(SphinxTransform):
+    """Make ``dlnotes.part.topic.name`` in running text a link to its API entry."""
+
+    default_priority = 201
+
+    def apply(self, **kwargs: Any) -> None:
+        for literal in list(self.document.findall(nodes.literal)):
+            name = literal.astext()
+            inside = literal.parent
+            if _API_NAME.fullmatch(name) and not isinstance(inside, nodes.reference):
+                link = addnodes.pending_xref(
+                    "", refdomain="py", reftype="obj", reftarget=name, refwarn=True
+                )
+                inside.replace(literal, link)
+                link += literal
+
+
+class ExploreOf(SphinxDirective):
+    """``{explore-of} part/topic figure-name``: a chapter's slider, on another page."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        path = Path(self.env.srcdir) / "book" / f"{self.arguments[0]}.ipynb"
+        self.env.note_dependency(str(path))
+        notebook = json.loads(path.read_text("utf8"))
+        wanted = f' data-name="{self.arguments[1]}"'
+        for cell in notebook["cells"]:
+            for output in cell.get("outputs", ()):
+                page = "".join(output.get("data", {}).get("text/html", ""))
+                if wanted in page:
+                    # Its name, number and caption stay with the chapter.
+                    page = _CAPTION.sub("", page.replace(wanted, ""))
+                    return [nodes.raw("", page, format="html")]
+        raise self.error(f"{path.name} shows no figure named {self.arguments[1]}")
+
+
+class Tally(SphinxRole):
+    """``{tally}`claims``` or a verdict: how many claims of the chapters there are."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        verdicts: Counter[str] = Counter()
+        chapters = book.written(Path(self.env.srcdir))
+        for chapter in chapters:
+            self.env.note_dependency(str(chapter.record))
+            topic = parse_topic(chapter.record.read_text("utf8"), chapter.id)
+            verdicts.update(claim.verdict for claim in topic.claims)
+        counts = {"claims": verdicts.total(), "chapters": len(chapters), **verdicts}
+        return [nodes.Text(str(counts.get(self.text, 0)))], []
+
+
+def _write_api(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Fill the API page: the bench, then each chapter's module, in reading order."""
+    if _MODULES_MARK not in source[0]:
+        return
+    root = Path(app.srcdir)
+    lab = sorted(path.stem for path in (root / "src/dlnotes/lab").glob("[!_]*.py"))
+    sections = [("The bench", [("lab", name) for name in lab])]
+    for part in book.parts(root):
+        there = [(part.id, one.id) for one in part.chapters if one.notebook.is_file()]
+        if there:
+            sections.append((part.title, there))
+    lines = []
+    for title, modules in sections:
+        lines.append(f"## {title}\n")
+        for part_id, module in modules:
+            name = f"dlnotes.{part_id}.{module}"
+            lines.append(f"### {part_id}.{module}\n")
+            lines.append(f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n")
+    source[0] = source[0].replace(_MODULES_MARK, "\n".join(lines))
+
+
+def _finish_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Move frames into files read on first touch; drop scripts that would ask the network."""
+    context["script_files"] = [
+        script for script in context.get("script_files", ()) if not _unwanted(script)
+    ]
+    if "application/x-explore" not in (context.get("body") or ""):
+        return
+    folder = Path(app.outdir) / "_explore"
+    folder.mkdir(exist_ok=True)
+
+    def move(frames: re.Match[str]) -> str:
+        key = hashlib.sha256(frames[2].encode()).hexdigest()[:16]
+        (folder / f"{key}.js").write_text(f'exploreFrames("{key}","{frames[2]}")', "utf8")
+        address = context["pathto"](f"_explore/{key}.js", resource=True)
+        return (
+            f'<script type="application/x-explore" data-frames="{frames[1]}" '
+            f'data-key="{key}" data-src="{address}"></script>'
+        )
+
+    context["body"] = _FRAMES.sub(move, context["body"])
+
+
+def _unwanted(script: Any) -> bool:
+    """Thebe loads itself from a CDN and declares a constant twice; widget state is read by none."""
+    attributes = getattr(script, "attributes", {})
+    words = f"{getattr(script, 'filename', script)} {attributes.get('body', '')}"
+    return "thebe" in words.lower() or "widget-state" in str(attributes.get("type", ""))
+
+
+def _drop_icon_script(app: Sphinx, error: Exception | None) -> None:
+    """Take the theme's icon script, 1.5 MB on every page, out of the site: icons.css replaces it."""
+    if error or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    for page in out.rglob("*.html"):
+        text = page.read_text("utf8")
+        page.write_text(_ICON_SCRIPT.sub("", text), "utf8")
+    for script in (out / "_static/scripts").glob("fontawesome*"):
+        script.unlink()
+
+
+def _configure(app: Sphinx, config: Config) -> None:
+    """Bring the files that pages need, and the address that launch buttons need."""
+    root = Path(app.srcdir)
+    build = root / "_build"
+    try:
+        extra = web.fetch(build)
+    except book.BookError as error:
+        raise ExtensionError(str(error)) from error
+    logo = draw_logo(build / "web/static")
+    config.html_extra_path = [*config.html_extra_path, str(extra)]
+    ours = Path(__file__).parent / "web"
+    config.html_static_path = [str(ours), str(logo.parent)]
+    config.html_logo = config.html_favicon = str(logo)
+    config.html_theme_options = {**config.html_theme_options, **repository.theme_options(root)}
+    sphinxcontrib.katex.NODEJS_BINARY = web.node()
+    app.add_css_file("../vendor/icons.css", priority=890)
+    app.add_css_file("book.css", priority=900)
+    app.add_js_file("explore.js", loading_method="defer")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register everything; Sphinx calls this."""
+    app.connect("config-inited", _configure, priority=700)
+    app.connect("source-read", _write_api)
+    app.connect("html-page-context", _finish_page, priority=900)
+    app.connect("build-finished", _drop_icon_script)
+    app.add_transform(NumberFigures)
+    app.add_transform(LinkApiNames)
+    app.add_directive("explore-of", ExploreOf)
+    app.add_role("tally", Tally())
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
