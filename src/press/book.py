@@ -87,7 +87,7 @@ def parts(root: Path) -> tuple[Part, ...]:
                     one["title"],
                     one.get("budget", DEFAULT_BUDGET),
                 )
-                for one in part["chapters"]
+                for one in part["chapters"] or ()
             ),
         )
         for part in plan["parts"]
@@ -131,11 +131,12 @@ def table_of_contents(root: Path) -> str:
     for part in parts(root):
         there = [chapter for chapter in part.chapters if chapter.notebook.is_file()]
         if there:
-            lines += [f"- caption: {part.title}", "  chapters:"]
+            # Chapters are numbered, not their sections: figure 3.2 is the second of chapter 3.
+            lines += [f"- {_entry('caption', part.title)}", "  numbered: 1", "  chapters:"]
         for chapter in there:
             lines += [
                 f"  - file: book/{chapter.name}",
-                f"    title: {chapter.title}",
+                f"    {_entry('title', chapter.title)}",
             ]
     lines += [
         "- caption: Reference",
@@ -146,3 +147,8 @@ def table_of_contents(root: Path) -> str:
         "  - file: book/bibliography",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _entry(key: str, text: str) -> str:
+    """Return ``key: text`` as YAML, quoted where it must be."""
+    return yaml.safe_dump({key: text}, allow_unicode=True, width=1000).strip()

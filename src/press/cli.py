@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from press import book, run
 from press.book import BookError, Chapter
+from press.files import write_atomically
 from press.kernel import Run
 
 app = typer.Typer(
@@ -75,8 +77,8 @@ def execute(
     Example: `python -m press run execute attention/self_attention --workers 1`
     """
     root = _root()
-    stored = preset == "laptop" and device == "auto"
-    output = output or root / "_build/run" / preset
+    stored = preset == "laptop" and device == "auto" and output is None
+    elsewhere = output or root / "_build/run" / preset
     parameters: dict[str, Any] = {} if stored else {"preset": preset, "device": device}
     jobs = [(chapter, parameters) for chapter in _chapters(root, topics)]
 
@@ -84,7 +86,7 @@ def execute(
         if one.error:
             return
         if not stored:
-            run.write_atomically(output / f"{chapter.name}.ipynb", one.notebook)
+            write_atomically(elsewhere / f"{chapter.name}.ipynb", one.notebook)
             return
         try:
             run.store(chapter, one)
@@ -100,7 +102,7 @@ def execute(
             f"{one.cpu_seconds:.1f}",
             f"{one.peak_mb:.0f}",
             f"{one.held} of {len(one.claims)}",
-            "[red]failed" if one.error else ("stored" if stored else f"in {output}"),
+            "[red]failed" if one.error else ("stored" if stored else f"in {elsewhere}"),
         )
     console.print(table)
     _finish(runs)
@@ -133,7 +135,7 @@ def verify(
 
     def keep(chapter: Chapter, one: Run) -> None:
         if one.notebook:
-            run.write_atomically(output / chapter.name / f"seed-{one.seed}.ipynb", one.notebook)
+            write_atomically(output / chapter.name / f"seed-{one.seed}.ipynb", one.notebook)
 
     runs = _run_all(jobs, {"DLNOTES_CHECK": "record"}, keep, workers, scheduler, timeout)
     run.write_report(output / "claims.json", runs)
@@ -167,7 +169,7 @@ def new(
 def toc() -> None:
     """Write `_toc.yml`: the chapters there are, in the order of `book/contents.yml`."""
     root = _root()
-    run.write_atomically(root / "_toc.yml", book.table_of_contents(root))
+    write_atomically(root / "_toc.yml", book.table_of_contents(root))
 
 
 @app.command()
@@ -221,7 +223,7 @@ def _said(function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except BookError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False)
+        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
         raise typer.Exit(2) from None
 
 

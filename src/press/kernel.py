@@ -9,10 +9,11 @@ from typing import Any
 
 import nbformat
 import papermill
-from dlnotes.lab.claims import METADATA
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+
+from dlnotes.lab.claims import METADATA
 
 # What the kernel says of itself when the last cell has run: CPU seconds, peak memory in MB.
 _USAGE = """{
@@ -129,6 +130,7 @@ def run_notebook(
                 folder=scratch,
                 progress_bar=False,
                 kernel_name="python3",
+                language="python",
                 execution_timeout=timeout,
             )
         except PapermillExecutionError as error:

@@ -1,13 +1,17 @@
 """A new chapter: four small files that run and pass every check, to be written over."""
 
+import json
+import keyword
 import re
 from importlib import resources
 from pathlib import Path
 
+import yaml
+
 from press.book import BookError, Chapter, parts, planned, table_of_contents
 from press.files import write_atomically
 
-_TEMPLATES = ("chapter.ipynb", "module.py", "record.yml", "test.py")
+_TEMPLATES = ("chapter.ipynb", "module.py.txt", "record.yml.txt", "test.py.txt")
 
 
 def make_chapter(root: Path, name: str) -> list[Path]:
@@ -19,6 +23,8 @@ def make_chapter(root: Path, name: str) -> list[Path]:
     part, _, topic = name.partition("/")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", part) or not re.fullmatch(r"[a-z][a-z0-9_]*", topic):
         raise BookError(f"a chapter is named part/topic, lower case, as in vision/ctc: {name!r}")
+    if keyword.iskeyword(topic) or not isinstance(yaml.safe_load(topic), str):
+        raise BookError(f"{topic!r} means something else to Python or YAML: choose another name")
     known = {one.id: one for one in parts(root)}
     if part not in known:
         raise BookError(f"no part {part!r} in book/contents.yml; there are: {', '.join(known)}")
@@ -34,7 +40,8 @@ def make_chapter(root: Path, name: str) -> list[Path]:
     made = []
     for room, template in zip(chapter.rooms, _TEMPLATES, strict=True):
         text = resources.files("press").joinpath("templates", template).read_text("utf8")
-        for token, value in (("@PART@", part), ("@TOPIC@", topic), ("@TITLE@", title)):
+        spelled = json.dumps(title, ensure_ascii=False)[1:-1]  # it stands in a notebook's JSON
+        for token, value in (("@PART@", part), ("@TOPIC@", topic), ("@TITLE@", spelled)):
             text = text.replace(token, value)
         write_atomically(room, text)
         made.append(room)
@@ -54,5 +61,6 @@ def _plan(root: Path, part: str, topic: str, title: str) -> None:
     pieces = re.split(r"(?m)^(?=- id: )", path.read_text("utf8"))
     entry = f"  - {{id: {topic}, title: {title}}}\n"
     at = next(i for i, piece in enumerate(pieces) if piece.startswith(f"- id: {part}\n"))
-    pieces[at] = pieces[at].rstrip("\n") + "\n" + entry
+    chapters = pieces[at].rstrip("\n")
+    pieces[at] = f"{chapters}\n{entry}{pieces[at][len(chapters) + 1 :]}"
     write_atomically(path, "".join(pieces))

@@ -20,15 +20,13 @@ def repository_url(root: Path) -> str | None:
 def web_address(remote: str) -> str | None:
     """Turn ``git@host:org/book.git`` and its like into ``https://host/org/book``."""
     remote = remote.strip().removesuffix("/").removesuffix(".git")
-    scp = re.fullmatch(r"[\w.-]+@([\w.-]+):(?!/)(.+)", remote)
-    if scp:
-        return f"https://{scp[1]}/{scp[2]}"
+    remote = re.sub(r"^(?:[\w.-]+@)?([\w.-]+):(?!/)", r"ssh://\1/", remote)
     parts = urlsplit(remote)
-    if parts.scheme not in ("http", "https", "ssh", "git") or "." not in (parts.hostname or ""):
+    host, path = parts.hostname or "", parts.path.strip("/")
+    named = re.fullmatch(r"[\w.-]+\.[a-z][\w-]*", host)
+    if parts.scheme not in ("http", "https", "ssh", "git") or not named or "/" not in path:
         return None
-    path = parts.path.strip("/")
-    # The host alone: a remote may carry a name and a password.
-    return f"https://{parts.hostname}/{path}" if path.count("/") >= 1 else None
+    return f"https://{host}/{path}"  # the host alone: a remote may carry a name and a password
 
 
 def theme_options(root: Path) -> dict[str, Any]:
@@ -53,7 +51,9 @@ def theme_options(root: Path) -> dict[str, Any]:
 
 def _git(root: Path, *words: str) -> str:
     try:
-        result = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True)
+        result = subprocess.run(
+            ["git", "-C", str(root), *words], check=False, capture_output=True, text=True
+        )
     except OSError:  # no git: a book from a zip file
         return ""
     return result.stdout if result.returncode == 0 else ""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
-from dlnotes.lab.claims import METADATA
 
+from dlnotes.lab.claims import METADATA
 from press.book import BookError, Chapter
 from press.files import write_atomically
 from press.kernel import Run, run_notebook
@@ -28,17 +28,18 @@ def workers(scheduler: str | None, count: int) -> Iterator["distributed.Client"]
 
     if scheduler:
         try:
-            with distributed.Client(scheduler, timeout="10s") as client:
-                yield client
-        except OSError as error:
+            client = distributed.Client(scheduler, timeout="10s")
+        except (OSError, ValueError) as error:
             raise BookError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+        with client:
+            yield client
         return
     with (
         distributed.LocalCluster(
             n_workers=count,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # None would still listen, at a port that may be taken
             memory_limit=0,
             silence_logs=50,
         ) as cluster,
@@ -81,7 +82,8 @@ def run_all(
             run = future.result()
         else:
             seed = int(parameters.get("seed", 0))
-            run = Run(chapter.name, seed, error=f"the worker died: {future.exception()}")
+            problem = future.exception()
+            run = Run(chapter.name, seed, error=f"{type(problem).__name__}: {problem}")
         done(chapter, run)
         runs[number] = run
     return [runs[number] for number in sorted(runs)]
@@ -97,6 +99,8 @@ def store(chapter: Chapter, run: Run) -> None:
     fresh = nbformat.reads(run.notebook, as_version=4)
     code = [cell for cell in fresh.cells if cell.cell_type == "code"]
     mine = [cell for cell in stored.cells if cell.cell_type == "code"]
+    if [cell.source for cell in mine] != [cell.source for cell in code]:
+        raise BookError(f"{chapter.name} was edited while it ran")
     for cell, ran in zip(mine, code, strict=True):
         cell.outputs = [_keepable(output) for output in ran.outputs]
         cell.execution_count = ran.execution_count
@@ -104,17 +108,21 @@ def store(chapter: Chapter, run: Run) -> None:
     stored.metadata.pop("widgets", None)
     cost = {"cpu_seconds": max(1, round(run.cpu_seconds)), "peak_mb": round(run.peak_mb, -1)}
     stored.metadata[METADATA] = {"cost": cost}
-    label = f"{cost['cpu_seconds']} s on one CPU core, {cost['peak_mb']:.0f} MB of memory"
     marks = 0
     for cell in stored.cells:
         if cell.cell_type == "markdown" and COST[0] in cell.source:
             before, _, rest = cell.source.partition(COST[0])
-            cell.source = before + COST[0] + label + COST[1] + rest.partition(COST[1])[2]
+            cell.source = before + COST[0] + cost_label(cost) + COST[1] + rest.partition(COST[1])[2]
             marks += 1
     if marks != 1:
         raise BookError(f"{chapter.name}: wants exactly one {COST[0]}…{COST[1]}, has {marks}")
     nbformat.validate(stored)
     write_atomically(chapter.notebook, nbformat.writes(stored) + "\n")
+
+
+def cost_label(cost: dict[str, float]) -> str:
+    """Return what a chapter's box says of its cost."""
+    return f"{cost['cpu_seconds']} s on one CPU core, {cost['peak_mb']:.0f} MB of memory"
 
 
 def _keepable(output: nbformat.NotebookNode) -> nbformat.NotebookNode:

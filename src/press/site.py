@@ -31,6 +31,7 @@ def build_site(root: Path) -> list[str]:
     command = [sys.executable, "-c", start, "build", str(root), "-W", "-n", "--keep-going"]
     result = subprocess.run(
         command,
+        check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

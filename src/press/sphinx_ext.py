@@ -1,5 +1,7 @@
-"""What the book adds to Sphinx: numbered figures out of notebook outputs, links to the API,
-frames beside the page, and nothing that asks the network.
+"""What the book adds to Sphinx.
+
+Numbered figures out of notebook outputs, links to the API, frames beside the page, and nothing
+that asks the network.
 """
 
 import base64
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import sphinxcontrib.katex
-from dlnotes.lab.topic import parse_topic
 from docutils import nodes
 from docutils.utils import new_document
 from myst_parser.parsers.sphinx_ import MystParser
@@ -21,19 +22,19 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.transforms import SphinxTransform
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxDirective
 
+from dlnotes.lab.claims import SHAPES
+from dlnotes.lab.topic import VERDICTS, parse_topic
 from press import book, repository, web
 from press.logo import draw_logo
 
-_FIGURE = re.compile(r'<figure class="explore"([^>]*)>(.*)</figure>', re.S)
-_CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.S)
+_FIGURE = re.compile(r'<figure class="explore"([^>]*)>(.*)</figure>', re.DOTALL)
+_CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.DOTALL)
 _NAME = re.compile(r' data-name="([^"]*)"')
 _IMAGE = re.compile(r'<img [^>]*src="data:image/svg\+xml;base64,([^"]+)">')
-_FRAMES = re.compile(
-    r'<script type="application/x-explore" data-frames="(\d+)">([^<]+)</script>'
-)
-_ICON_SCRIPT = re.compile(r'<(?:script|link)[^>]*scripts/fontawesome\.js[^>]*>(?:</script>)?')
+_FRAMES = re.compile(r'<script type="application/x-explore" data-frames="(\d+)">([^<]+)</script>')
+_ICON_SCRIPT = re.compile(r"<(?:script|link)[^>]*scripts/fontawesome\.js[^>]*>(?:</script>)?")
 _API_NAME = re.compile(r"dlnotes(\.\w+){2,}")
 _MODULES_MARK = "<!--modules-->"
 
@@ -43,7 +44,8 @@ class NumberFigures(SphinxTransform):
 
     default_priority = 200
 
-    def apply(self, **kwargs: Any) -> None:
+    def apply(self, **_: Any) -> None:
+        """Replace every such output of the page."""
         for raw in list(self.document.findall(nodes.raw)):
             found = _FIGURE.search(raw.astext()) if raw.get("format") == "html" else None
             if found:
@@ -81,7 +83,8 @@ class LinkApiNames(SphinxTransform):
 
     default_priority = 201
 
-    def apply(self, **kwargs: Any) -> None:
+    def apply(self, **_: Any) -> None:
+        """Wrap every such name of the page."""
         for literal in list(self.document.findall(nodes.literal)):
             name = literal.astext()
             inside = literal.parent
@@ -99,6 +102,7 @@ class ExploreOf(SphinxDirective):
     required_arguments = 2
 
     def run(self) -> list[nodes.Node]:
+        """Return the slider's output, as the chapter stores it."""
         path = Path(self.env.srcdir) / "book" / f"{self.arguments[0]}.ipynb"
         self.env.note_dependency(str(path))
         notebook = json.loads(path.read_text("utf8"))
@@ -113,21 +117,31 @@ class ExploreOf(SphinxDirective):
         raise self.error(f"{path.name} shows no figure named {self.arguments[1]}")
 
 
-class Tally(SphinxRole):
-    """``{tally}`claims``` or a verdict: how many claims of the chapters there are."""
+class Tally(SphinxDirective):
+    """``{tally}``: how many claims the chapters settle, and how."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    def run(self) -> list[nodes.Node]:
+        """Count in the records of the chapters there are."""
         verdicts: Counter[str] = Counter()
         chapters = book.written(Path(self.env.srcdir))
         for chapter in chapters:
             self.env.note_dependency(str(chapter.record))
             topic = parse_topic(chapter.record.read_text("utf8"), chapter.id)
             verdicts.update(claim.verdict for claim in topic.claims)
-        counts = {"claims": verdicts.total(), "chapters": len(chapters), **verdicts}
-        return [nodes.Text(str(counts.get(self.text, 0)))], []
+        items = "".join(
+            f'<li><span class="verdict {verdict.replace(" ", "-")}">{SHAPES[verdict]} {verdict}'
+            f"</span> {verdicts[verdict]}</li>"
+            for verdict in VERDICTS
+            if verdicts[verdict]
+        )
+        page = (
+            f"<p>In the {len(chapters)} chapters written so far, {verdicts.total()} claims of the "
+            f'notes are settled:</p><ul class="home-tally">{items}</ul>'
+        )
+        return [nodes.raw("", page, format="html")]
 
 
-def _write_api(app: Sphinx, docname: str, source: list[str]) -> None:
+def _write_api(app: Sphinx, _docname: str, source: list[str]) -> None:
     """Fill the API page: the bench, then each chapter's module, in reading order."""
     if _MODULES_MARK not in source[0]:
         return
@@ -149,7 +163,7 @@ def _write_api(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def _finish_page(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+    app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: Any
 ) -> None:
     """Move frames into files read on first touch; drop scripts that would ask the network."""
     context["script_files"] = [
@@ -180,7 +194,7 @@ def _unwanted(script: Any) -> bool:
 
 
 def _drop_icon_script(app: Sphinx, error: Exception | None) -> None:
-    """Take the theme's icon script, 1.5 MB on every page, out of the site: icons.css replaces it."""
+    """Take the theme's icon script, 1.5 MB on every page, out of the site for icons.css."""
     if error or app.builder.format != "html":
         return
     out = Path(app.outdir)
@@ -220,5 +234,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_transform(NumberFigures)
     app.add_transform(LinkApiNames)
     app.add_directive("explore-of", ExploreOf)
-    app.add_role("tally", Tally())
+    app.add_directive("tally", Tally)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import nbformat
+import yaml
+
 from dlnotes.lab.claims import METADATA
 from dlnotes.lab.topic import TopicError, parse_topic
-
 from press.book import Chapter
-from press.run import COST
+from press.run import COST, cost_label
 
 PARAMETERS = 'seed = 0\ndevice = "auto"\npreset = "laptop"'
 MAX_CELL_LINES, MAX_OUTPUT_KB, MAX_NOTEBOOK_KB, MIN_EXERCISES = 25, 1000, 1000, 3
@@ -26,7 +27,7 @@ def problems(chapter: Chapter) -> list[str]:
         return [f"{chapter.name}: {room.relative_to(chapter.root)} is missing" for room in missing]
     notebook = nbformat.read(chapter.notebook, as_version=4)
     found = [
-        *_opening(notebook),
+        *_opening(chapter, notebook),
         *_cells(notebook),
         *_figures(notebook),
         *_exercises(notebook),
@@ -49,15 +50,12 @@ def _prose(notebook: Any) -> str:
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
 
-def _opening(notebook: Any) -> Iterator[str]:
-    title = re.match(r"\((\w+)\)=\n# .*\?", notebook.cells[0].source)
-    if not title:
-        yield "the first cell is not a label and a title that asks a question"
+def _opening(chapter: Chapter, notebook: Any) -> Iterator[str]:
+    if not re.match(rf"\({chapter.id}\)=\n# .*\?", notebook.cells[0].source):
+        yield f"the first cell is not ({chapter.id})= and a title that asks a question"
     prose = _prose(notebook)
     if "At a glance" not in prose or prose.count(COST[0]) != 1:
         yield f"no box At a glance with one {COST[0]}…{COST[1]} for its cost"
-    elif f"{COST[0]}not" in prose:
-        yield "its cost is not measured: run python -m press run execute"
     parameters = _tagged(notebook, "parameters")
     if [cell.source for cell in parameters] != [PARAMETERS]:
         yield f"not exactly one cell tagged parameters, reading {PARAMETERS!r}"
@@ -136,7 +134,7 @@ def _exercises(notebook: Any) -> Iterator[str]:
 def _claims(chapter: Chapter, notebook: Any) -> Iterator[str]:
     try:
         topic = parse_topic(chapter.record.read_text("utf8"), chapter.id)
-    except TopicError as error:
+    except (TopicError, yaml.YAMLError) as error:
         yield str(error)
         return
     records = [
@@ -147,7 +145,7 @@ def _claims(chapter: Chapter, notebook: Any) -> Iterator[str]:
     ]
     times = Counter(record["claim"] for record in records)
     known = {claim.id: claim for claim in topic.claims}
-    for claim in known.keys() | times.keys():
+    for claim in dict.fromkeys([*known, *times]):
         if claim not in known:
             yield f"checks {claim}, which {chapter.id}.yml does not have"
         elif times[claim] != 1:
@@ -184,6 +182,8 @@ def _size_and_cost(chapter: Chapter, notebook: Any) -> Iterator[str]:
     size = chapter.notebook.stat().st_size / 1000
     if size > MAX_NOTEBOOK_KB:
         yield f"{size:.0f} kB, more than {MAX_NOTEBOOK_KB}"
-    cost = notebook.metadata.get(METADATA, {}).get("cost", {})
-    if cost.get("cpu_seconds", 0) > chapter.budget:
+    cost = notebook.metadata.get(METADATA, {}).get("cost")
+    if not cost or cost_label(cost) not in _prose(notebook):
+        yield "its cost is not the measured one: run python -m press run execute"
+    elif cost["cpu_seconds"] > chapter.budget:
         yield f"costs {cost['cpu_seconds']} CPU seconds; its budget is {chapter.budget:g}"

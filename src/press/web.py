@@ -25,17 +25,39 @@ FONTS = {
 
 
 #: What labels in figures are written in, beside ASCII.
-FIGURE_CHARACTERS = (
-    "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩϵϕ−×·±≤≥≈≠→←↑↓∞√∑∏∂∇∈′″…–—°²³⋅∘ℓ∥⟨⟩ˆ˜¯‖∝"
-)
+FIGURE_CHARACTERS = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩϵϕ−×·±≤≥≈≠→←↑↓∞√∑∏∂∇∈′″…–—°²³⋅∘ℓ∥⟨⟩ˆ˜¯‖∝"
 
 #: The theme's icons, solid ones and brands; its own way to show them is a script of 1.5 MB.
 ICONS = {
-    "solid": (
-        "magnifying-glass bars sun moon circle-half-stroke arrow-up list file file-pdf download "
-        "angle-left angle-right angle-up angle-down chevron-right chevron-down chevron-up outdent "
-        "xmark rocket lightbulb expand pencil play link circle-info up-right-from-square"
-    ).split(),
+    "solid": [
+        "magnifying-glass",
+        "bars",
+        "sun",
+        "moon",
+        "circle-half-stroke",
+        "arrow-up",
+        "list",
+        "file",
+        "file-pdf",
+        "download",
+        "angle-left",
+        "angle-right",
+        "angle-up",
+        "angle-down",
+        "chevron-right",
+        "chevron-down",
+        "chevron-up",
+        "outdent",
+        "xmark",
+        "rocket",
+        "lightbulb",
+        "expand",
+        "pencil",
+        "play",
+        "link",
+        "circle-info",
+        "up-right-from-square",
+    ],
     "brands": ["github", "gitlab", "bitbucket", "python"],
 }
 
@@ -53,7 +75,7 @@ def fetch(build: Path) -> Path:
     """
     ours = resources.files("press").joinpath("web")
     lock = ours.joinpath("package-lock.json").read_bytes()
-    stamp = hashlib.sha256(lock + repr((FONTS, FIGURE_CHARACTERS, ICONS)).encode()).hexdigest()
+    stamp = hashlib.sha256(lock + Path(__file__).read_bytes()).hexdigest()
     done = build / "web/extra/vendor/stamp.txt"
     if done.is_file() and done.read_text() == stamp:
         return build / "web/extra"
@@ -68,7 +90,7 @@ def fetch(build: Path) -> Path:
     if result.returncode:
         raise BookError(
             "npm could not fetch the site's fonts and maths style (it needs the npm registry "
-            f"once; later builds do not):\n{result.stderr[-1500:]}"
+            f"once; later builds do not):\n{str(result.stderr)[-1500:]}"
         )
     _copy(work / "node_modules", done.parent)
     write_atomically(done, stamp)
@@ -104,7 +126,7 @@ def _icon_style(svgs: Path) -> str:
     for style, names in ICONS.items():
         for name in names:
             svg = (svgs / style / f"{name}.svg").read_text("utf8")
-            svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
+            svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
             rules.append(f'.fa-{name} {{ --icon: url("data:image/svg+xml,{quote(svg)}"); }}')
     return "\n".join(rules) + "\n"
 

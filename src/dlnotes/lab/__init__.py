@@ -1,4 +1,4 @@
-"""The bench every chapter stands on: small modules, each one idea; it knows nothing of any topic."""
+"""The bench every chapter stands on: small modules, one idea each, that know no topic."""
 
 from dlnotes.lab import data
 from dlnotes.lab.cards import flashcards

@@ -1,7 +1,6 @@
 """A topic's flashcards at the end of its chapter."""
 
-from IPython.display import display
-
+from dlnotes.lab.prose import display_prose
 from dlnotes.lab.topic import load_topic
 
 
@@ -16,10 +15,7 @@ def flashcards(topic: str) -> None:
         f"</summary>\n\n{card.answer}\n\n</details>"
         for card in cards
     )
-    display(
-        {
-            "text/markdown": "\n\n".join(folded),
-            "text/plain": "\n".join(f"Q: {card.question}\nA: {card.answer}" for card in cards),
-        },
-        raw=True,
+    display_prose(
+        "\n\n".join(folded),
+        "\n".join(f"Q: {card.question}\nA: {card.answer}" for card in cards),
     )

@@ -1,15 +1,16 @@
 """The bench's verdict: what the notes said, what became of it, and the evidence of this run."""
 
 import os
+from typing import Any
 
-from IPython.display import display
-
+from dlnotes.lab.prose import display_prose
 from dlnotes.lab.topic import Claim, TopicError, load_topic
 
 #: Under this key the metadata of an output says which claim it settles.
 METADATA = "dlnotes"
 
-_SHAPES = {
+#: A badge is known by its sign and its outline, not by its color alone.
+SHAPES = {
     "held": "✓",
     "corrected": "✎",
     "bounded": "↔",
@@ -17,12 +18,21 @@ _SHAPES = {
     "not executable": "∅",
 }
 
+#: Its color where the site's style sheet is not loaded.
+COLORS = {
+    "held": "#2f9672",
+    "corrected": "#cf6f17",
+    "bounded": "#3d85c6",
+    "opinion": "#9a6fd0",
+    "not executable": "#7d8790",
+}
+
 
 class ClaimFailed(AssertionError):
     """A claim's verdict was not borne out by this run."""
 
 
-def check(claim_id: str, holds: bool | None, evidence: str = "") -> None:
+def check(claim_id: str, holds: Any, evidence: str = "") -> None:
     """Show what the notes claimed, the verdict, and this run's evidence for the verdict.
 
     ``holds`` says whether this run established the verdict: for a corrected claim, that the note
@@ -41,12 +51,11 @@ def check(claim_id: str, holds: bool | None, evidence: str = "") -> None:
     # NumPy and torch give their own booleans; a tensor of several would be ambiguous, and raises.
     verdict = None if holds is None else bool(holds)
     record = {"claim": claim.id, "verdict": claim.verdict, "holds": verdict, "evidence": evidence}
-    display(
-        {
-            "text/markdown": _markdown(claim, verdict, evidence),
-            "text/plain": _plain(claim, verdict, evidence),
-        },
-        raw=True,
+    color = "#d4556a" if verdict is False else COLORS[claim.verdict]
+    display_prose(
+        _markdown(claim, verdict, evidence),
+        _plain(claim, verdict, evidence),
+        style=f"border-left: 4px solid {color}; padding-left: 12px",
         metadata={METADATA: record},
     )
     if verdict is False and os.environ.get("DLNOTES_CHECK") != "record":
@@ -71,7 +80,7 @@ def _plain(claim: Claim, holds: bool | None, evidence: str) -> str:
 
 def _markdown(claim: Claim, holds: bool | None, evidence: str) -> str:
     kind = "failed" if holds is False else claim.verdict.replace(" ", "-")
-    badge = f"{_SHAPES[claim.verdict]} {claim.verdict}"
+    badge = f"{SHAPES[claim.verdict]} {claim.verdict}"
     rows = "\n\n".join(f"**{label}.** {text}" for label, text in _lines(claim, holds, evidence))
     return (
         f'<div class="claim claim-{kind}" id="claim-{claim.id.replace(".", "-")}">\n'

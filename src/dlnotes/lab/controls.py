@@ -28,12 +28,12 @@ class Control:
 
 
 def slider(
-    lo: float,
-    hi: float,
+    lo: int | float,
+    hi: int | float,
     n: int = 11,
     *,
     log: bool = False,
-    value: float | None = None,
+    value: int | float | None = None,
     label: str = "",
     digits: int = 3,
 ) -> Control:
@@ -41,8 +41,8 @@ def slider(
 
     Two integers give integers. ``log`` spaces the stops evenly in ratio. What a stop shows, to
     ``digits`` significant digits, is exactly what is drawn. ``value`` is the stop to start at, or
-    near. Raises ``ValueError`` for an empty range, fewer than two stops, or a log range that
-    does not lie above 0.
+    near. Raises ``ValueError`` for an empty range, fewer than two stops, stops that all
+    read the same, or a log range that does not lie above 0.
     """
     if not lo < hi or n < 2 or (log and lo <= 0):
         raise ValueError(
@@ -53,6 +53,8 @@ def slider(
     raw = [lo * (hi / lo) ** share if log else lo + (hi - lo) * share for share in shares]
     numbers = [round(v) if integers else float(f"{v:.{digits}g}") for v in raw]
     values = tuple(dict.fromkeys(numbers))  # few integers, many stops: no stop twice
+    if len(values) < 2:
+        raise ValueError(f"from {lo} to {hi} all stops read {values[0]}: give more digits=")
     start = 0 if value is None else _nearest(values, value, log=log)
     stops = tuple(str(v) if integers else f"{v:.{digits}g}" for v in values)
 
@@ -64,20 +66,21 @@ def slider(
             "value": control.values[control.start],
             "style": _LABEL_STYLE,
         }
+        low, high = values[0], values[-1]  # what is rounded may lie outside lo and hi
         if integers:
-            return ipywidgets.IntSlider(min=lo, max=hi, **common)
+            return ipywidgets.IntSlider(min=low, max=high, **common)
         readout = {"readout_format": f".{digits}g"}
         if log:
-            low, high = math.log10(lo), math.log10(hi)
+            low, high = math.log10(low), math.log10(high)
             step = (high - low) / (10 * (n - 1))
             return ipywidgets.FloatLogSlider(min=low, max=high, step=step, **readout, **common)
-        step = (hi - lo) / (10 * (n - 1))
-        return ipywidgets.FloatSlider(min=lo, max=hi, step=step, **readout, **common)
+        step = (high - low) / (10 * (n - 1))
+        return ipywidgets.FloatSlider(min=low, max=high, step=step, **readout, **common)
 
     return Control(values, stops, "range", start, label, make)
 
 
-def _nearest(values: tuple[float, ...], wanted: float, *, log: bool) -> int:
+def _nearest(values: tuple[int | float, ...], wanted: int | float, *, log: bool) -> int:
     if log and wanted <= 0:
         raise ValueError(f"value must be above 0 on a log slider, not {wanted}")
     distance = [abs(math.log(v / wanted)) if log else abs(v - wanted) for v in values]
@@ -85,7 +88,7 @@ def _nearest(values: tuple[float, ...], wanted: float, *, log: bool) -> int:
 
 
 def choice(*options: Any, value: Any = None, label: str = "") -> Control:
-    """A few options: ``choice("sgd", "adam")``, or with labels ``choice({"plain": 0.0})``.
+    """Offer options: ``choice("sgd", "adam")``, or with labels ``choice({"plain": 0.0})``.
 
     Numbers become a slider over exactly these, anything else a menu. Raises ``ValueError`` for
     fewer than two options, two that read the same, or a ``value`` that is not among them.
@@ -138,6 +141,4 @@ def control_for(name: str, spec: Any) -> Control:
     else:
         raise TypeError(f"{name}= wants slider(…), choice(…), a list, a dict or a bool: {spec!r}")
     label = control.label or name.replace("_", " ")
-    return Control(
-        control.values, control.stops, control.kind, control.start, label, control.make
-    )
+    return Control(control.values, control.stops, control.kind, control.start, label, control.make)

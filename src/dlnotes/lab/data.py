@@ -5,6 +5,7 @@ Everything but `hub_dataset` works offline. Axes: n examples, d features, H and 
 
 import inspect
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -52,9 +53,10 @@ def _scikit_learn(loader: str, test_fraction: float, seed: int, scale: float = 1
 
 
 def picture(name: str) -> UInt8[np.ndarray, "H W *channels"]:
-    """A picture that ships with scikit-image: "astronaut", "camera", "coffee", "chelsea", …
+    """Return a picture that ships with scikit-image.
 
-    Raises ``ValueError`` for a picture that would have to be downloaded, or that does not exist.
+    One of "astronaut", "brick", "camera", "cat", "chelsea", "clock", "coffee" and "coins".
+    Raises ``ValueError`` for any other, which would have to be downloaded.
     """
     import skimage.data
 
@@ -66,7 +68,7 @@ def picture(name: str) -> UInt8[np.ndarray, "H W *channels"]:
 
 
 def python_text() -> str:
-    """About 80,000 characters of English: the docstrings of modules of the standard library."""
+    """About 100,000 characters of English: the docstrings of modules of the standard library."""
     import argparse
     import asyncio
     import collections
@@ -87,15 +89,18 @@ def python_text() -> str:
     import threading
     import unittest
 
-    modules = (argparse, asyncio, collections, datetime, decimal, difflib, email.message)
-    modules += (fractions, functools, itertools, logging, pathlib, random, statistics)
-    modules += (string, subprocess, textwrap, threading, unittest)
+    modules: list[ModuleType] = [argparse, asyncio, collections, datetime, decimal, difflib]
+    modules += [email.message, fractions, functools, itertools, logging, pathlib, random]
+    modules += [statistics, string, subprocess, textwrap, threading, unittest]
     texts: list[str] = []
     for module in modules:
         texts.append(inspect.getdoc(module) or "")
-        for thing in (one for _, one in sorted(vars(module).items())):
-            if getattr(thing, "__module__", None) == module.__name__:
-                texts.append(inspect.getdoc(thing) or "")
+        own = (
+            thing
+            for _, thing in sorted(vars(module).items())
+            if getattr(thing, "__module__", None) == module.__name__
+        )
+        texts.extend(inspect.getdoc(thing) or "" for thing in own)
     return "\n\n".join(dict.fromkeys(text for text in texts if text))
 
 
@@ -150,7 +155,8 @@ def _scene(size: int, wanted: int, rng: np.random.Generator) -> Scene:
     pixels = rng.uniform(0, 0.15, (size, size, 3))
     taken = np.zeros((size, size), bool)
     rows, columns = np.mgrid[:size, :size] + 0.5
-    boxes, labels = [], []
+    boxes: list[list[int]] = []
+    labels: list[str] = []
     for _ in range(wanted * 8):  # a shape that finds no free place is tried again elsewhere
         if len(labels) == wanted:
             break
@@ -176,13 +182,16 @@ def _scene(size: int, wanted: int, rng: np.random.Generator) -> Scene:
 
 
 def hub_dataset(name: Literal["mnist", "cifar10", "wikitext"], split: str = "train") -> Any:
-    """A well-known data set from its hub, through the optional ``datasets`` package.
+    """Fetch a well-known data set from its hub, through the optional ``datasets`` package.
 
     No chapter needs it. Raises ``ImportError`` or ``ConnectionError`` saying what to do where the
     package or the network is missing.
     """
-    address = {"mnist": ("ylecun/mnist", None), "cifar10": ("uoft-cs/cifar10", None)}
-    address["wikitext"] = ("Salesforce/wikitext", "wikitext-2-raw-v1")  # type: ignore[assignment]
+    address: dict[str, tuple[str, str | None]] = {
+        "mnist": ("ylecun/mnist", None),
+        "cifar10": ("uoft-cs/cifar10", None),
+        "wikitext": ("Salesforce/wikitext", "wikitext-2-raw-v1"),
+    }
     if name not in address:
         raise ValueError(f"name is one of {', '.join(address)}, not {name!r}")
     try:

@@ -1,12 +1,13 @@
-"""Sliders with three lives: `explore(draw, ...)` emits one output that is
+"""Sliders with three lives: `explore(draw, ...)` emits one output for three kinds of reader.
 
-* live in JupyterLab and Binder: core ipywidgets, every move calls ``draw`` in the kernel;
-* alive on the published page: precomputed frames, shown by a small script, with no kernel;
-* plain text and one picture for everything else: nbval, terminals, pages without scripts.
+* it is live in JupyterLab and Binder: core ipywidgets, every move calls ``draw`` in the kernel;
+* it is alive on the published page: precomputed frames, shown by a small script, with no kernel;
+* it is plain text and one picture for everything else: nbval, terminals, pages without scripts.
 
 Frames are drawn only where ``DLNOTES_BAKE=1`` is set (the press sets it when it executes a chapter
 to store it); elsewhere one picture is drawn, so that tests and readers' kernels stay quick.
 """
+# ruff: noqa: NPY002  (the global generator is kept and put back)
 
 import base64
 import contextlib
@@ -110,12 +111,17 @@ def _controls_of(draw: Callable[..., Any], controls: dict[str, Any]) -> dict[str
 # ---------------------------------------------------------------------------- drawing
 @contextlib.contextmanager
 def _generators_kept(seed: int) -> Iterator[None]:
-    torch = sys.modules.get("torch")  # a chapter without torch need not load it
+    torch: Any = sys.modules.get("torch")  # a chapter without torch need not load it
+    on_gpu = torch and torch.cuda.is_initialized()
     kept = random.getstate(), np.random.get_state(), torch and torch.get_rng_state()
+    kept_on_gpu = on_gpu and torch.cuda.get_rng_state_all()
     random.seed(seed)
     np.random.seed(seed)
     if torch:
-        torch.manual_seed(seed)
+        # Not torch.manual_seed, which would also reach a GPU that is not yet in use.
+        torch.default_generator.manual_seed(seed)
+    if on_gpu:
+        torch.cuda.manual_seed_all(seed)
     try:
         yield
     finally:
@@ -123,6 +129,8 @@ def _generators_kept(seed: int) -> Iterator[None]:
         np.random.set_state(kept[1])
         if torch:
             torch.set_rng_state(kept[2])
+        if on_gpu:
+            torch.cuda.set_rng_state_all(kept_on_gpu)
 
 
 def _frame(draw: Callable[..., Any], values: dict[str, Any], seed: int) -> Frame:
@@ -138,8 +146,8 @@ def _frame(draw: Callable[..., Any], values: dict[str, Any], seed: int) -> Frame
             raise
         finally:
             new = [plt.figure(number) for number in plt.get_fignums() if number not in before]
-            for figure in new:
-                plt.close(figure)
+            for made in new:
+                plt.close(made)
     figure = returned if isinstance(returned, Figure) else (new[0] if len(new) == 1 else None)
     if figure is None:
         raise TypeError(

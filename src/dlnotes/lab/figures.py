@@ -128,6 +128,6 @@ def attention_map(
     if annotate or (annotate is None and weights.size <= 64):
         for (i, j), weight in np.ndenumerate(weights):
             # Near-black or near-white, whichever reads on the cell: not a color of the theme.
-            ink = "#f2f2f2" if weight < 0.6 * vmax else "#101010"
+            ink = "#f2f2f2" if weight < 0.43 * vmax else "#101010"
             ax.text(j, i, f"{weight:.2f}", ha="center", va="center", color=ink, fontsize=8.5)
     return image

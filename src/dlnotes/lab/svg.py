@@ -4,7 +4,7 @@ import base64
 import html
 import io
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +16,11 @@ _FONT = "'Figure Sans', 'DejaVu Sans', sans-serif"
 
 # What keeps two drawings of the same figure the same to the letter: no random ids, no text as
 # outlines, no room left to the backend's mood.
-RC = {"svg.fonttype": "none", "svg.hashsalt": "dlnotes", "savefig.transparent": True}
+RC: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dlnotes",
+    "savefig.transparent": True,
+}
 
 
 def draw_svg(fig: "Figure") -> str:
@@ -37,7 +41,7 @@ def draw_svg(fig: "Figure") -> str:
 def tidy(svg: str) -> str:
     """Make Matplotlib's SVG small, and give it the colors of the page."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.S)
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
     used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
     svg = re.sub(r' (?:d|x|y|points|transform)="[^"]*"', _round, svg)

@@ -84,14 +84,17 @@ def load_topic(short_name: str) -> Topic:
 
 def parse_topic(text: str, short_name: str) -> Topic:
     """Turn the text of a topic's file into a `Topic`; raise ``TopicError`` for what is wrong."""
-    raw = yaml.safe_load(text)
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise TopicError(f"{short_name}.yml is not YAML: {error}") from error
     if not isinstance(raw, dict) or set(raw) != {"topic", "claims", "cards"}:
         raise TopicError(f"{short_name}.yml must hold exactly: topic, claims, cards")
     if str(raw["topic"]).rpartition("/")[2] != short_name:
         raise TopicError(f"{short_name}.yml is for {raw['topic']!r}: file and topic must agree")
     claims = tuple(_claim(entry, short_name) for entry in raw["claims"] or ())
     cards = tuple(_card(entry, short_name) for entry in raw["cards"] or ())
-    ids = [item.id for item in (*claims, *cards)]
+    ids = [claim.id for claim in claims] + [card.id for card in cards]
     twice = sorted({one for one in ids if ids.count(one) > 1})
     if twice:
         raise TopicError(f"{short_name}.yml uses an id twice: {', '.join(twice)}")
