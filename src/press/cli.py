@@ -4,7 +4,7 @@ import os
 import re
 from collections import defaultdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,10 +12,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from press import book, run
+from press import book
 from press.book import BookError, Chapter
 from press.files import write_atomically
-from press.kernel import Run
+
+if TYPE_CHECKING:  # what runs notebooks takes seconds to import: only the commands that run any do
+    from press.kernel import Run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,13 +78,15 @@ def execute(
 
     Example: `python -m press run execute attention/self_attention --workers 1`
     """
+    from press import run
+
     root = _root()
     stored = preset == "laptop" and device == "auto" and output is None
     elsewhere = output or root / "_build/run" / preset
     parameters: dict[str, Any] = {} if stored else {"preset": preset, "device": device}
     jobs = [(chapter, parameters) for chapter in _chapters(root, topics)]
 
-    def keep(chapter: Chapter, one: Run) -> None:
+    def keep(chapter: Chapter, one: "Run") -> None:
         if one.error:
             return
         if not stored:
@@ -128,12 +132,14 @@ def verify(
 
     Example: `python -m press run verify kalman_filter --seeds 0-9`
     """
+    from press import run
+
     root = _root()
     output = output or root / "_build/verify"
     wanted = parse_seeds(seeds)
     jobs = [(chapter, {"seed": seed}) for chapter in _chapters(root, topics) for seed in wanted]
 
-    def keep(chapter: Chapter, one: Run) -> None:
+    def keep(chapter: Chapter, one: "Run") -> None:
         if one.notebook:
             write_atomically(output / chapter.name / f"seed-{one.seed}.ipynb", one.notebook)
 
@@ -247,16 +253,18 @@ def _run_all(
     count: int | None,
     scheduler: str | None,
     timeout: int | None,
-) -> list[Run]:
+) -> "list[Run]":
+    from press import run
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         bar = progress.add_task("starting workers", total=len(jobs))
 
-        def done(chapter: Chapter, one: Run) -> None:
+        def done(chapter: Chapter, one: "Run") -> None:
             keep(chapter, one)
             progress.update(bar, advance=1, description=f"{chapter.name}, seed {one.seed}")
 
-        def survey() -> list[Run]:
+        def survey() -> "list[Run]":
             with run.workers(scheduler, _processes(count, len(jobs))) as client:
                 return run.run_all(client, jobs, environment, done, timeout)
 
@@ -264,7 +272,7 @@ def _run_all(
     return result
 
 
-def _finish(runs: list[Run]) -> None:
+def _finish(runs: "list[Run]") -> None:
     errors: dict[str, list[Run]] = defaultdict(list)
     for one in runs:
         if one.error:

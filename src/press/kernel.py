@@ -96,6 +96,7 @@ class _Engine(NBClientEngine):
             startup_timeout=wanted.get("start_timeout", 60),
             timeout=wanted.get("execution_timeout"),
             store_widget_state=False,
+            coalesce_streams=True,
             resources={"metadata": {"path": folder}},
         ).execute()
 

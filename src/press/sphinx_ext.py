@@ -93,7 +93,9 @@ class LinkApiNames(SphinxTransform):
                     "", refdomain="py", reftype="obj", reftarget=name, refwarn=True
                 )
                 inside.replace(literal, link)
-                link += literal
+                # The full name is long; the page says which part it is in.
+                short = ".".join(name.split(".")[-2:])
+                link += nodes.literal(short, short, classes=literal["classes"])
 
 
 class ExploreOf(SphinxDirective):

@@ -1,5 +1,7 @@
 """The bench every chapter stands on: small modules, one idea each, that know no topic."""
 
+from typing import TYPE_CHECKING, Any
+
 from dlnotes.lab import data
 from dlnotes.lab.cards import flashcards
 from dlnotes.lab.claims import ClaimFailed, check
@@ -16,7 +18,9 @@ from dlnotes.lab.figures import (
 )
 from dlnotes.lab.seeds import seed_everything
 from dlnotes.lab.source import source
-from dlnotes.lab.training import History, fit
+
+if TYPE_CHECKING:
+    from dlnotes.lab.training import History, fit
 
 __all__ = [
     "PALETTE",
@@ -38,3 +42,12 @@ __all__ = [
     "source",
     "use_house_style",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the training loop when it is first asked for: PyTorch takes seconds to load."""
+    if name in ("History", "fit"):
+        from dlnotes.lab import training
+
+        return getattr(training, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

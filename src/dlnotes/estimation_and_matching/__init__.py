@@ -1,0 +1,1 @@
+"""Estimation and matching."""
