@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from dlnotes.lab import data
-from dlnotes.lab.cards import flashcards
+from dlnotes.lab.cards import flashcards, quiz
 from dlnotes.lab.claims import ClaimFailed, check
 from dlnotes.lab.controls import choice, slider
 from dlnotes.lab.device import pick_device
@@ -36,6 +36,7 @@ __all__ = [
     "flashcards",
     "image_grid",
     "pick_device",
+    "quiz",
     "seed_everything",
     "show",
     "slider",

@@ -48,8 +48,10 @@ def check(claim_id: str, holds: Any, evidence: str = "") -> None:
         raise TopicError(f"{claim_id} is {claim.verdict}: holds must be {what}, not {holds!r}")
     if claim.executable and not evidence:
         raise TopicError(f"{claim_id}: say what was seen: evidence=…")
-    # NumPy and torch give their own booleans; a tensor of several would be ambiguous, and raises.
-    verdict = None if holds is None else bool(holds)
+    # NumPy and torch give booleans of their own; a number is a comparison that was forgotten.
+    verdict = holds.item() if hasattr(holds, "item") else holds
+    if not isinstance(verdict, bool | None):
+        raise TypeError(f"{claim_id}: holds must be true or false, not {holds!r}")
     record = {"claim": claim.id, "verdict": claim.verdict, "holds": verdict, "evidence": evidence}
     color = "#d4556a" if verdict is False else COLORS[claim.verdict]
     display_prose(

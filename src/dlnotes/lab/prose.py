@@ -14,21 +14,30 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 
 @cache
-def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark").use(dollarmath_plugin, renderer=_untouched)
+def _parser(inline: tuple[str, str], block: tuple[str, str]) -> MarkdownIt:
+    def untouched(tex: str, options: dict[str, Any]) -> str:
+        before, after = block if options["display_mode"] else inline
+        return f"{before}{html.escape(tex)}{after}"
+
+    return MarkdownIt("commonmark").use(dollarmath_plugin, renderer=untouched)
 
 
-def _untouched(tex: str, options: dict[str, Any]) -> str:
-    """Leave maths to the page's own maths setter, dollars and all."""
-    dollars = "$$" if options["display_mode"] else "$"
-    return f"{dollars}{html.escape(tex)}{dollars}"
+def to_html(
+    markdown: str,
+    *,
+    inline: tuple[str, str] = ("$", "$"),
+    block: tuple[str, str] = ("$$", "$$"),
+) -> str:
+    """Return Markdown as HTML, its maths left to the page's own setter, in the marks it knows."""
+    page: str = _parser(inline, block).render(markdown)
+    return page
 
 
 def display_prose(
     markdown: str, plain: str, *, style: str = "", metadata: dict[str, Any] | None = None
 ) -> None:
     """Display text in all three forms; ``style`` is CSS for where the site's own is not loaded."""
-    page = _parser().render(markdown)
+    page = to_html(markdown)
     display(
         {
             "text/markdown": markdown,

@@ -1,6 +1,6 @@
 """The record of a topic: its claims and flashcards, read from ``<part>/<topic>.yml``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -32,6 +32,8 @@ class Claim:
     claim: str
     verdict: str
     correction: str = ""
+    experiment: str = ""  # how its chapter decides it, or will
+    line: int = field(default=0, compare=False)  # of its file, for messages
 
     @property
     def executable(self) -> bool:
@@ -47,6 +49,10 @@ class Card:
     question: str
     answer: str
     claim: str = ""
+    flashcards: tuple[int, ...] = ()  # which of the notes' own cards it covers
+    wrong: tuple[str, ...] = ()  # wrong answers: they make it a question of the quiz
+    why: str = ""  # explains the right answer of the quiz
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,11 @@ class Topic:
     name: str
     claims: tuple[Claim, ...]
     cards: tuple[Card, ...]
+
+    @property
+    def items(self) -> tuple[Claim | Card, ...]:
+        """Claims and cards together."""
+        return (*self.claims, *self.cards)
 
     def claim(self, claim_id: str) -> Claim:
         """Return the claim of that id; raise ``TopicError`` naming the known ones."""
@@ -83,56 +94,105 @@ def load_topic(short_name: str) -> Topic:
 
 
 def parse_topic(text: str, short_name: str) -> Topic:
-    """Turn the text of a topic's file into a `Topic`; raise ``TopicError`` for what is wrong."""
+    """Turn the text of a topic's file into a `Topic`; raise ``TopicError`` with file and line."""
+    file = f"{short_name}.yml"
     try:
         raw = yaml.safe_load(text)
+        lines = _lines_of_entries(text)
     except yaml.YAMLError as error:
-        raise TopicError(f"{short_name}.yml is not YAML: {error}") from error
+        raise TopicError(f"{file} is not YAML: {error}") from None
     if not isinstance(raw, dict) or set(raw) != {"topic", "claims", "cards"}:
-        raise TopicError(f"{short_name}.yml must hold exactly: topic, claims, cards")
+        raise TopicError(f"{file} must hold exactly: topic, claims, cards")
     if str(raw["topic"]).rpartition("/")[2] != short_name:
-        raise TopicError(f"{short_name}.yml is for {raw['topic']!r}: file and topic must agree")
-    claims = tuple(_claim(entry, short_name) for entry in raw["claims"] or ())
-    cards = tuple(_card(entry, short_name) for entry in raw["cards"] or ())
-    ids = [claim.id for claim in claims] + [card.id for card in cards]
-    twice = sorted({one for one in ids if ids.count(one) > 1})
-    if twice:
-        raise TopicError(f"{short_name}.yml uses an id twice: {', '.join(twice)}")
-    lost = {card.claim for card in cards} - {claim.id for claim in claims} - {""}
-    if lost:
-        raise TopicError(f"{short_name}.yml: cards name unknown claims: {', '.join(sorted(lost))}")
+        raise TopicError(f"{file}:1: it is for {raw['topic']!r}: file and topic must agree")
+    claims = tuple(
+        _claim(entry, file, line)
+        for entry, line in zip(raw["claims"] or (), lines["claims"], strict=True)
+    )
+    cards = tuple(
+        _card(entry, file, line)
+        for entry, line in zip(raw["cards"] or (), lines["cards"], strict=True)
+    )
+    seen: dict[str, int] = {}
+    items: list[Claim | Card] = [*claims, *cards]
+    for item in items:
+        if item.id in seen:
+            raise TopicError(
+                f"{file}:{item.line}: an id twice: {item.id}, also in line {seen[item.id]}"
+            )
+        seen[item.id] = item.line
+    known = {claim.id for claim in claims}
+    for card in cards:
+        if card.claim and card.claim not in known:
+            raise TopicError(f"{file}:{card.line}: cards name unknown claims: {card.claim}")
     return Topic(raw["topic"], claims, cards)
 
 
-def _claim(entry: Any, topic: str) -> Claim:
-    values = _fields(entry, topic, ("id", "notes", "ledger", "claim", "verdict"), ("correction",))
+def _lines_of_entries(text: str) -> dict[str, list[int]]:
+    """Return the line in which each claim and each card begins."""
+    lines: dict[str, list[int]] = {"claims": [], "cards": []}
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if isinstance(root, yaml.MappingNode):
+        for key, value in root.value:
+            if key.value in lines and isinstance(value, yaml.SequenceNode):
+                lines[key.value] = [entry.start_mark.line + 1 for entry in value.value]
+    return lines
+
+
+def _claim(entry: Any, file: str, line: int) -> Claim:
+    required = ("id", "notes", "ledger", "claim", "verdict")
+    values = _fields(entry, file, line, required, ("correction", "experiment"))
     if values["verdict"] not in VERDICTS:
         raise TopicError(
-            f"{entry['id']}: verdict is one of {', '.join(VERDICTS)}, not {values['verdict']!r}"
+            f"{file}:{line}: {entry['id']}: verdict is one of {', '.join(VERDICTS)}, "
+            f"not {values['verdict']!r}"
         )
     if values["verdict"] != "held" and not values.get("correction"):
-        raise TopicError(f"{entry['id']}: a claim that is {values['verdict']} needs a correction")
-    for name in ("notes", "ledger"):
-        if not isinstance(values[name], list):
-            raise TopicError(f"{entry['id']}: {name} is a list")
-        values[name] = tuple(values[name])
-    return Claim(**values)
+        raise TopicError(
+            f"{file}:{line}: {entry['id']}: a claim that is {values['verdict']} needs a correction"
+        )
+    return Claim(**_tuples(values, file, line, "notes", "ledger"), line=line)
 
 
-def _card(entry: Any, topic: str) -> Card:
-    return Card(**_fields(entry, topic, ("id", "question", "answer"), ("claim",)))
+def _card(entry: Any, file: str, line: int) -> Card:
+    optional = ("claim", "flashcards", "wrong", "why")
+    values = _fields(entry, file, line, ("id", "question", "answer"), optional)
+    card = Card(**_tuples(values, file, line, "flashcards", "wrong"), line=line)
+    if bool(card.wrong) != bool(card.why):
+        raise TopicError(f"{file}:{line}: {card.id} needs both wrong answers and why, or neither")
+    options = (card.answer, *card.wrong)
+    if not all(isinstance(option, str) for option in options) or len(set(options)) < len(options):
+        raise TopicError(f"{file}:{line}: the options of {card.id} must be different texts")
+    return card
+
+
+def _tuples(values: dict[str, Any], file: str, line: int, *names: str) -> dict[str, Any]:
+    for name in names:
+        if not isinstance(values.get(name, []), list):
+            raise TopicError(f"{file}:{line}: {values['id']}: {name} is a list")
+        if name in values:
+            values[name] = tuple(values[name])
+    return values
 
 
 def _fields(
-    entry: Any, topic: str, required: tuple[str, ...], optional: tuple[str, ...]
+    entry: Any, file: str, line: int, required: tuple[str, ...], optional: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return a copy of ``entry`` after checking its keys and its id."""
+    topic = file.removesuffix(".yml")
     if not isinstance(entry, dict) or not str(entry.get("id", "")).startswith(f"{topic}."):
-        raise TopicError(f'{topic}.yml: every entry needs an id "{topic}.…", got {entry!r}')
+        raise TopicError(f'{file}:{line}: every entry needs an id "{topic}.…", got {entry!r}')
     missing = [name for name in required if entry.get(name) in (None, "")]
     unknown = sorted(set(entry) - {*required, *optional})
     if missing or unknown:
-        raise TopicError(f"{entry['id']}: missing {missing}, unknown {unknown}")
+        raise TopicError(f"{file}:{line}: {entry['id']}: missing {missing}, unknown {unknown}")
+    wrong_kind = [
+        name
+        for name in ("id", "claim", "verdict", "correction", "question", "answer", "why")
+        if not isinstance(entry.get(name, ""), str)
+    ]
+    if wrong_kind:
+        raise TopicError(f"{file}:{line}: {entry['id']}: not a text: {', '.join(wrong_kind)}")
     return {
         name: value.strip() if isinstance(value, str) else value for name, value in entry.items()
     }
