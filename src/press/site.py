@@ -1,7 +1,10 @@
 """Build the site and make sure that it is there."""
 
+import contextlib
 import gzip
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,20 +32,13 @@ def build_site(root: Path) -> list[str]:
         shutil.rmtree(stale, ignore_errors=True)
     start = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", start, "build", str(root), "-W", "-n", "--keep-going"]
-    result = subprocess.run(
-        command,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    (build / "site.log").write_text(result.stdout, "utf8")
-    if result.returncode:
-        lines = result.stdout.splitlines()
+    log = build / "site.log"
+    status = _run_alone(command, log)
+    if status:
+        lines = log.read_text("utf8").splitlines()
         complaints = [line for line in lines if "WARNING" in line or "ERROR" in line]
         raise BookError(
-            f"the site does not build (log: {build / 'site.log'}):\n"
-            + "\n".join(complaints or lines[-30:])
+            f"the site does not build (log: {log}):\n" + "\n".join(complaints or lines[-30:])
         )
     names = [*KEY_PAGES, *(f"book/{chapter.name}" for chapter in book.written(root))]
     missing = [name for name in names if not (build / "html" / f"{name}.html").is_file()]
@@ -53,6 +49,25 @@ def build_site(root: Path) -> list[str]:
         for name in names[1:]
     ]
     return [*rows, f"The site: {build / 'html/index.html'}"]
+
+
+def _run_alone(command: list[str], log: Path) -> int:
+    """Run a command with its output in a file, and end every process that it leaves behind.
+
+    The server that sets maths has been seen to outlive its build; whoever waits for the end of a
+    pipe that it holds open waits forever.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf8") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            return process.wait()
+        finally:
+            if os.name == "posix":
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def _kilobytes(page: Path) -> int:
