@@ -18,9 +18,10 @@ from bs4 import BeautifulSoup
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from press import book
+from press.records import read_ledger, read_records
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,7 +30,8 @@ pytestmark = pytest.mark.xdist_group("site")
 
 CHAPTERS = [f"book/{chapter.name}.html" for chapter in book.written(ROOT)]
 PAGES = ["book/index.html", "book/how-to.html", "book/api.html", "book/glossary.html"]
-PAGES += ["book/bibliography.html", "search.html", *CHAPTERS]
+PAGES += ["book/ledger.html", "book/cards.html", "book/bibliography.html", "search.html"]
+PAGES += CHAPTERS
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
@@ -165,7 +167,7 @@ def test_every_chapter_shows_its_verdicts_and_cards(site):
         soup = parsed(site, f"book/{chapter.name}.html")
         claims = soup.select("div.claim .verdict")
         assert claims, chapter.name
-        assert soup.select("details.card summary"), chapter.name
+        assert soup.select("details.flashcard summary"), chapter.name
 
 
 def test_the_api_page_shows_the_bench_and_every_topic(site):
@@ -207,6 +209,27 @@ def test_with_a_repository_launch_buttons_point_there(site, tmp_path):
     assert f"mybinder.org/v2/gh/someone/their-book/main?urlpath=lab/tree/{notebook}" in page
     assert f"colab.research.google.com/github/someone/their-book/blob/main/{notebook}" in page
     assert "hub.example.org/hub/user-redirect/git-pull" in page
+
+
+def test_the_ledger_lists_every_claim_with_its_verdict_and_a_way_to_its_cell(site):
+    rows = parsed(site, "book/ledger.html").select("table.ledger tbody tr")
+    entries = read_ledger(ROOT)
+    assert len(rows) == len(entries)
+    for row, entry in zip(rows, entries, strict=True):
+        assert entry.status in row.select_one(".verdict").text
+        link = row.select_one("td:last-child a")
+        assert bool(link) == (entry.status != "not yet run")
+        if link:  # that the anchor exists is tested with all links
+            assert link["href"].endswith(f"#claim-{entry.claim.id.replace('.', '-')}")
+            assert (f"{entry.seeds_held} of {entry.seeds} seeds" in row.text) == bool(entry.seeds)
+
+
+def test_every_card_of_the_book_is_on_the_cards_page(site):
+    ids = {tag["id"] for tag in parsed(site, "book/cards.html").select("details.flashcard")}
+    cards = {
+        card.id.replace(".", "-") for topic in read_records(ROOT).values() for card in topic.cards
+    }
+    assert ids == cards
 
 
 # ---------------------------------------------------------------------------- pages in a browser
@@ -332,12 +355,99 @@ def test_without_scripts_a_page_keeps_its_pictures_maths_and_cards(chrome, addre
         view = chrome.find_element(By.CSS_SELECTOR, ".explore[data-axes] .explore-view svg")
         assert view.size["height"] > 100
         assert chrome.find_elements(By.CSS_SELECTOR, ".katex")
-        card = chrome.find_element(By.CSS_SELECTOR, "details.card")
+        card = chrome.find_element(By.CSS_SELECTOR, "details.flashcard")
         assert card.get_attribute("open") is None
         card.find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
         assert card.get_attribute("open") is not None
     finally:
         chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def shown_rows(chrome):
+    rows = chrome.find_elements(By.CSS_SELECTOR, "table.ledger tbody tr")
+    return [row for row in rows if row.is_displayed()]
+
+
+def test_the_ledger_filters_and_searches(chrome, address):
+    chrome.get(address["file"] + "book/ledger.html")
+    fields = chrome.find_elements(By.CSS_SELECTOR, ".ledger-controls :is(select, input)")
+    by_label = {field.find_element(By.XPATH, "..").text.split("\n")[0]: field for field in fields}
+    Select(by_label["verdict"]).select_by_visible_text("corrected")
+    rows = shown_rows(chrome)
+    assert rows
+    assert all("verdict-corrected" in row.get_attribute("class") for row in rows)
+    by_label["search"].send_keys("kalman")
+    found = shown_rows(chrome)
+    assert 0 < len(found) < len(rows)
+    assert all("kalman" in row.text.lower() for row in found)
+    count = chrome.find_element(By.CSS_SELECTOR, ".ledger-controls output").text
+    assert count.startswith(f"{len(found)} of ")
+    Select(by_label["part"]).select_by_visible_text("Vision")
+    assert not shown_rows(chrome)
+
+
+def test_a_graded_card_is_due_later_and_its_schedule_travels(chrome, address, tmp_path):
+    chrome.get(address["file"] + "book/cards.html")
+    chrome.execute_script("localStorage.clear()")
+    chrome.refresh()
+    card = chrome.find_element(By.CSS_SELECTOR, "details.flashcard")
+    name = card.get_attribute("id")
+    card.find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
+    easy = card.find_element(By.XPATH, ".//button[text()='Easy']")
+    easy.send_keys(Keys.ENTER)
+    read = "return JSON.parse(localStorage.getItem('dlnotes-cards') || '{}')[arguments[0]]"
+    WebDriverWait(chrome, 5).until(lambda _: chrome.execute_script(read, name))
+    schedule = chrome.execute_script(read, name)
+    assert schedule["reps"] == 1
+    assert schedule["scheduled_days"] >= 1
+    only_due = chrome.find_element(By.XPATH, "//button[text()='Only due']")
+    only_due.send_keys(Keys.SPACE)
+    assert only_due.get_attribute("aria-pressed") == "true"
+    assert not chrome.find_element(By.ID, name).is_displayed()
+    due = chrome.find_elements(By.CSS_SELECTOR, "details.flashcard:not([hidden])")
+    everything = chrome.find_elements(By.CSS_SELECTOR, "details.flashcard")
+    assert len(due) == len(everything) - 1
+
+    # Another browser: nothing known, until the schedule is imported.
+    chrome.execute_script("localStorage.clear()")
+    chrome.refresh()
+    assert not chrome.execute_script(read, name)
+    file = tmp_path / "progress.json"
+    file.write_text(json.dumps({name: schedule}))
+    chrome.find_element(By.CSS_SELECTOR, ".card-bar input[type=file]").send_keys(str(file))
+    WebDriverWait(chrome, 5).until(lambda _: chrome.execute_script(read, name))
+    file.write_text("[1, 2]")
+    chrome.find_element(By.CSS_SELECTOR, ".card-bar input[type=file]").send_keys(str(file))
+    status = chrome.find_element(By.CSS_SELECTOR, ".card-bar output")
+    WebDriverWait(chrome, 5).until(lambda _: "not taken" in status.text)
+    assert chrome.execute_script(read, name)["reps"] == 1
+    chrome.execute_script("localStorage.clear()")
+
+
+def test_cards_shuffle_within_their_part(chrome, address):
+    chrome.get(address["file"] + "book/cards.html")
+    order = "return [...document.querySelectorAll('details.flashcard')].map(card => card.id)"
+    before = chrome.execute_script(order)
+    chrome.find_element(By.XPATH, "//button[text()='Shuffle']").send_keys(Keys.ENTER)
+    after = chrome.execute_script(order)
+    assert before != after
+    assert sorted(before) == sorted(after)
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_a_quiz_judges_and_explains(chrome, address, page):
+    chrome.get(address["file"] + page)
+    question = chrome.find_element(By.CSS_SELECTOR, ".quiz-question")
+    right = int(question.get_attribute("data-right"))
+    options = question.find_elements(By.CSS_SELECTOR, "input[type=radio]")
+    assert len(options) >= 3
+    center(chrome, question)
+    verdict = question.find_element(By.CSS_SELECTOR, ".quiz-verdict")
+    options[right - 1].send_keys(Keys.SPACE)
+    assert verdict.text == "No."
+    options[right].send_keys(Keys.SPACE)
+    assert verdict.text == "Right."
+    assert question.find_element(By.TAG_NAME, "details").get_attribute("open") is not None
 
 
 def test_print_shows_pictures_without_controls(chrome, address):

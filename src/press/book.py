@@ -141,6 +141,8 @@ def table_of_contents(root: Path) -> str:
     lines += [
         "- caption: Reference",
         "  chapters:",
+        "  - file: book/ledger",
+        "  - file: book/cards",
         "  - file: book/api",
         "    title: API",
         "  - file: book/glossary",

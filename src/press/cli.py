@@ -128,22 +128,25 @@ def verify(
     """Run chapters at other seeds and say at which of them each claim held.
 
     The stored notebooks are not touched: what ran goes to a scratch folder (`_build/verify`),
-    with `claims.json` beside it. The exit status is 1 if a claim failed at any seed.
+    with `claims.json` beside it. `book/survey.json`, from which the site's ledger tells at how many
+    seeds a claim held, is brought up to date. The exit status is 1 if a claim failed at any seed.
 
     Example: `python -m press run verify kalman_filter --seeds 0-9`
     """
-    from press import run
+    from press import run, survey
 
     root = _root()
     output = output or root / "_build/verify"
     wanted = parse_seeds(seeds)
-    jobs = [(chapter, {"seed": seed}) for chapter in _chapters(root, topics) for seed in wanted]
+    chapters = _chapters(root, topics)
+    jobs = [(chapter, {"seed": seed}) for chapter in chapters for seed in wanted]
 
     def keep(chapter: Chapter, one: "Run") -> None:
         if one.notebook:
             write_atomically(output / chapter.name / f"seed-{one.seed}.ipynb", one.notebook)
 
     runs = _run_all(jobs, {"DLNOTES_CHECK": "record"}, keep, workers, scheduler, timeout)
+    survey.record_survey(root, chapters, runs)
     run.write_report(output / "claims.json", runs)
     table = Table("claim", f"held at seeds {seeds}", "failed at")
     for claim, at in run.held_by_claim(runs).items():

@@ -6,6 +6,7 @@ import re
 from importlib import resources
 from pathlib import Path
 
+import nbformat
 import yaml
 
 from press.book import BookError, Chapter, parts, planned, table_of_contents
@@ -17,8 +18,10 @@ _TEMPLATES = ("chapter.ipynb", "module.py.txt", "record.yml.txt", "test.py.txt")
 def make_chapter(root: Path, name: str) -> list[Path]:
     """Make the rooms of ``part/topic`` and enter it in the table of contents; return the paths.
 
-    Raises ``BookError`` for a name that is no such pair, an unknown part, a topic that another
-    part has, or a file that exists; nothing is written then.
+    A record that is there already, with the claims of the notes, is kept: the notebook then checks
+    none of them yet, and `press.structure` lists what is to be checked. Raises ``BookError`` for a
+    name that is no such pair, an unknown part, a topic that another part has, or any other file
+    that exists; nothing is written then.
     """
     part, _, topic = name.partition("/")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", part) or not re.fullmatch(r"[a-z][a-z0-9_]*", topic):
@@ -34,15 +37,20 @@ def make_chapter(root: Path, name: str) -> list[Path]:
     titles = {one.id: one.title for one in known[part].chapters}
     title = titles.get(topic, topic.replace("_", " ").capitalize())
     chapter = Chapter(root, part, topic, title)
-    there = [room for room in chapter.rooms if room.exists()]
+    recorded = chapter.record.exists()
+    there = [room for room in chapter.rooms if room.exists() and room != chapter.record]
     if there:
         raise BookError(f"{there[0].relative_to(root)} exists: nothing was changed")
     made = []
     for room, template in zip(chapter.rooms, _TEMPLATES, strict=True):
+        if room == chapter.record and recorded:
+            continue
         text = resources.files("press").joinpath("templates", template).read_text("utf8")
         spelled = json.dumps(title, ensure_ascii=False)[1:-1]  # it stands in a notebook's JSON
         for token, value in (("@PART@", part), ("@TOPIC@", topic), ("@TITLE@", spelled)):
             text = text.replace(token, value)
+        if room == chapter.notebook and recorded:
+            text = _without_claim(text)
         write_atomically(room, text)
         made.append(room)
     package = chapter.module.parent / "__init__.py"
@@ -53,6 +61,17 @@ def make_chapter(root: Path, name: str) -> list[Path]:
         _plan(root, part, topic, title)
     write_atomically(root / "_toc.yml", table_of_contents(root))
     return made
+
+
+def _without_claim(text: str) -> str:
+    """Take the template's own claim out of its notebook, for a record that has others."""
+    notebook = nbformat.reads(text, as_version=4)
+    for cell in notebook.cells:
+        if cell.id == "check":
+            cell.source = cell.source.partition("keeps_up")[0] + "assert gap < 1e-12"
+        if cell.id == "setup":
+            cell.source = cell.source.replace("import check, ", "import ")
+    return str(nbformat.writes(notebook)) + "\n"
 
 
 def _plan(root: Path, part: str, topic: str, title: str) -> None:

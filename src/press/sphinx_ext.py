@@ -7,27 +7,23 @@ that asks the network.
 import base64
 import hashlib
 import html
-import json
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import sphinxcontrib.katex
 from docutils import nodes
-from docutils.utils import new_document
-from myst_parser.parsers.sphinx_ import MystParser
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.transforms import SphinxTransform
-from sphinx.util.docutils import SphinxDirective
 
-from dlnotes.lab.claims import SHAPES
-from dlnotes.lab.topic import VERDICTS, parse_topic
 from press import book, repository, web
+from press.anki import write_deck
+from press.directives import DECK, AllCards, ExploreOf, Ledger, Tally, inline_myst
 from press.logo import draw_logo
+from press.records import read_records
 
 _FIGURE = re.compile(r'<figure class="explore"([^>]*)>(.*)</figure>', re.DOTALL)
 _CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.DOTALL)
@@ -59,16 +55,13 @@ class NumberFigures(SphinxTransform):
         page = f'<div class="explore"{attributes}>{body}</div>'
         figure += nodes.raw("", page, format="html")
         if caption:
-            figure += nodes.caption("", "", *self._inline_myst(html.unescape(caption[1])))
+            figure += nodes.caption(
+                "", "", *inline_myst(self.document, [html.unescape(caption[1])])[0]
+            )
         if name:
             figure["names"].append(html.unescape(name[1]))
             self.document.note_explicit_target(figure, figure)
         return figure
-
-    def _inline_myst(self, text: str) -> list[nodes.Node]:
-        scratch = new_document(self.document["source"], self.document.settings)
-        MystParser().parse(text, scratch)
-        return [child for block in scratch.children for child in block.children]
 
 
 def _inline(image: re.Match[str]) -> str:
@@ -96,51 +89,6 @@ class LinkApiNames(SphinxTransform):
                 # The full name is long; the page says which part it is in.
                 short = ".".join(name.split(".")[-2:])
                 link += nodes.literal(short, short, classes=literal["classes"])
-
-
-class ExploreOf(SphinxDirective):
-    """``{explore-of} part/topic figure-name``: a chapter's slider, on another page."""
-
-    required_arguments = 2
-
-    def run(self) -> list[nodes.Node]:
-        """Return the slider's output, as the chapter stores it."""
-        path = Path(self.env.srcdir) / "book" / f"{self.arguments[0]}.ipynb"
-        self.env.note_dependency(str(path))
-        notebook = json.loads(path.read_text("utf8"))
-        wanted = f' data-name="{self.arguments[1]}"'
-        for cell in notebook["cells"]:
-            for output in cell.get("outputs", ()):
-                page = "".join(output.get("data", {}).get("text/html", ""))
-                if wanted in page:
-                    # Its name, number and caption stay with the chapter.
-                    page = _CAPTION.sub("", page.replace(wanted, ""))
-                    return [nodes.raw("", page, format="html")]
-        raise self.error(f"{path.name} shows no figure named {self.arguments[1]}")
-
-
-class Tally(SphinxDirective):
-    """``{tally}``: how many claims the chapters settle, and how."""
-
-    def run(self) -> list[nodes.Node]:
-        """Count in the records of the chapters there are."""
-        verdicts: Counter[str] = Counter()
-        chapters = book.written(Path(self.env.srcdir))
-        for chapter in chapters:
-            self.env.note_dependency(str(chapter.record))
-            topic = parse_topic(chapter.record.read_text("utf8"), chapter.id)
-            verdicts.update(claim.verdict for claim in topic.claims)
-        items = "".join(
-            f'<li><span class="verdict {verdict.replace(" ", "-")}">{SHAPES[verdict]} {verdict}'
-            f"</span> {verdicts[verdict]}</li>"
-            for verdict in VERDICTS
-            if verdicts[verdict]
-        )
-        page = (
-            f"<p>In the {len(chapters)} chapters written so far, {verdicts.total()} claims of the "
-            f'notes are settled:</p><ul class="home-tally">{items}</ul>'
-        )
-        return [nodes.raw("", page, format="html")]
 
 
 def _write_api(app: Sphinx, _docname: str, source: list[str]) -> None:
@@ -213,6 +161,7 @@ def _configure(app: Sphinx, config: Config) -> None:
     build = root / "_build"
     try:
         extra = web.fetch(build)
+        write_deck(root, read_records(root), extra / "deck" / DECK)
     except book.BookError as error:
         raise ExtensionError(str(error)) from error
     logo = draw_logo(build / "web/static")
@@ -224,7 +173,8 @@ def _configure(app: Sphinx, config: Config) -> None:
     sphinxcontrib.katex.NODEJS_BINARY = web.node()
     app.add_css_file("../vendor/icons.css", priority=890)
     app.add_css_file("book.css", priority=900)
-    app.add_js_file("explore.js", loading_method="defer")
+    for script in ("explore.js", "ledger.js", "cards.js"):
+        app.add_js_file(script, loading_method="defer")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -237,4 +187,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_transform(LinkApiNames)
     app.add_directive("explore-of", ExploreOf)
     app.add_directive("tally", Tally)
+    app.add_directive("ledger", Ledger)
+    app.add_directive("all-cards", AllCards)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -155,8 +155,11 @@ def _claims(chapter: Chapter, notebook: Any) -> Iterator[str]:
             yield f"stores a failure of {record['claim']}"
         if record["claim"] in known and record["verdict"] != known[record["claim"]].verdict:
             yield f"stores another verdict on {record['claim']} than {chapter.id}.yml"
-    if not topic.cards or not any("flashcards(" in cell.source for cell in _code(notebook)):
+    code = [cell.source for cell in _code(notebook)]
+    if not topic.cards or not any("flashcards(" in source for source in code):
         yield "no flashcards"
+    if any(card.wrong for card in topic.cards) and not any("quiz(" in source for source in code):
+        yield "cards with wrong answers, but no quiz"
 
 
 def _references(chapter: Chapter, notebook: Any) -> Iterator[str]:

@@ -106,6 +106,7 @@ def _copy(modules: Path, vendor: Path) -> None:
             shutil.copy(modules / "@fontsource" / family / "files" / name, vendor / "fonts")
     icons = _icon_style(modules / "@fortawesome/fontawesome-free/svgs")
     write_atomically(vendor / "icons.css", icons)
+    shutil.copy(modules / "ts-fsrs/dist/index.umd.js", vendor / "ts-fsrs.js")
     for name in ("DejaVuSans", "DejaVuSans-Oblique"):
         _subset_figure_font(name, vendor / "fonts")
     katex = modules / "katex/dist"

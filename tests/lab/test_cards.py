@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("toy")
 def test_every_card_is_folded_with_its_question_outside_and_its_answer_inside(shown):
     flashcards("toy")
     ((bundle, _),) = shown
-    card = r'<details class="card" id="([^"]+)"><summary>(.*?)</summary>(.*?)</details>'
+    card = r'<details class="flashcard" id="([^"]+)"><summary>(.*?)</summary>(.*?)</details>'
     folded = re.findall(card, bundle["text/markdown"], flags=re.DOTALL)
     # Blank lines around question and answer: they are read as Markdown, maths included.
     assert folded == [

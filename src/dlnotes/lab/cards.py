@@ -21,7 +21,7 @@ def flashcards(topic: str) -> None:
 def folded_card(card: Card) -> str:
     """Return a card as Markdown; its id is where a reader's schedule of repetitions finds it."""
     return (
-        f'<details class="card" id="{html_id(card)}"><summary>\n\n{card.question}\n\n'
+        f'<details class="flashcard" id="{html_id(card)}"><summary>\n\n{card.question}\n\n'
         f"</summary>\n\n{card.answer}\n\n</details>"
     )
 
