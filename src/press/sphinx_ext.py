@@ -155,6 +155,23 @@ def _drop_icon_script(app: Sphinx, error: Exception | None) -> None:
         script.unlink()
 
 
+_start_katex_once = sphinxcontrib.katex.KaTeXServer.start_server_process
+
+
+def _start_katex(rundir: Path, timeout: float) -> Any:
+    """Start the server that sets maths, again if need be.
+
+    sphinxcontrib-katex 0.9.11 connects as soon as the server's socket is a file, which may be
+    before anybody listens. A server given up here ends with the build (see `press.site`).
+    """
+    for _ in range(10):
+        try:
+            return _start_katex_once(rundir, timeout)
+        except ConnectionRefusedError:
+            (rundir / "katex.sock").unlink()
+    raise ExtensionError("the server that sets maths does not answer")
+
+
 def _configure(app: Sphinx, config: Config) -> None:
     """Bring the files that pages need, and the address that launch buttons need."""
     root = Path(app.srcdir)
@@ -171,6 +188,7 @@ def _configure(app: Sphinx, config: Config) -> None:
     config.html_logo = config.html_favicon = str(logo)
     config.html_theme_options = {**config.html_theme_options, **repository.theme_options(root)}
     sphinxcontrib.katex.NODEJS_BINARY = web.node()
+    sphinxcontrib.katex.KaTeXServer.start_server_process = _start_katex
     app.add_css_file("../vendor/icons.css", priority=890)
     app.add_css_file("book.css", priority=900)
     for script in ("explore.js", "ledger.js", "cards.js"):

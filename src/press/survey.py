@@ -30,7 +30,8 @@ def fingerprint(chapter: Chapter) -> str:
     """Return a digest of the code that a survey of the chapter runs: its cells and its module."""
     notebook = nbformat.read(chapter.notebook, as_version=4)
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    text = "\0".join([*cells, chapter.module.read_text("utf8")])
+    module = chapter.module.read_text("utf8") if chapter.module.is_file() else ""
+    text = "\0".join([*cells, module])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
