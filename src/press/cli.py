@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +37,8 @@ site_app = typer.Typer(no_args_is_help=True, help="Build the site from the store
 app.add_typer(run_app, name="run")
 app.add_typer(site_app, name="site")
 
-console = Console(stderr=False)
+# Logs have no width of their own: names and paths stay whole there.
+console = Console(width=None if sys.stdout.isatty() else 200)
 
 Topics = Annotated[
     list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Chapters; all if none is named.")
@@ -199,7 +201,8 @@ def student(topics: Topics = None) -> None:
 
     root = _root()
     for chapter in _chapters(root, topics):
-        console.print(str(student_version(chapter, root / "_build/student")), markup=False)
+        path = student_version(chapter, root / "_build/student")
+        console.print(str(path), markup=False, soft_wrap=True)
 
 
 @site_app.command()

@@ -126,7 +126,7 @@ def read_ledger(root: Path) -> list[Entry]:
         for claim in topic.claims:
             # What no run can decide does not hold at more seeds or fewer.
             seeds = len(seen["seeds"]) if claim.executable else 0
-            held = seen["held"].get(claim.id, 0)
+            held = seen["held"].get(claim.id, 0) if seeds else 0
             entries.append(Entry(chapter, claim, evidence.get(claim.id), held, seeds))
     return entries
 
