@@ -31,7 +31,7 @@ book: $(READER)  ## build the site into _build/html
 	@$(BIN)/python -m press site build
 
 test: $(DEVELOPER)  ## run every test and every notebook, and verify what they print
-	@$(BIN)/python -m pytest -n auto --dist loadgroup --durations 12 --durations-min 1
+	@$(BIN)/python -m pytest -n auto --dist worksteal --durations 12 --durations-min 1
 
 lab: $(READER)  ## open JupyterLab on the chapters
 	@$(BIN)/jupyter lab --notebook-dir=book

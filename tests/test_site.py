@@ -15,6 +15,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
+from filelock import FileLock
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -25,9 +26,6 @@ from press.records import read_ledger, read_records
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# One worker builds the site once and drives one browser.
-pytestmark = pytest.mark.xdist_group("site")
-
 CHAPTERS = [f"book/{chapter.name}.html" for chapter in book.written(ROOT)]
 PAGES = ["book/index.html", "book/how-to.html", "book/api.html", "book/glossary.html"]
 PAGES += ["book/ledger.html", "book/cards.html", "book/bibliography.html", "search.html"]
@@ -36,13 +34,20 @@ BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
 @pytest.fixture(scope="session")
-def site():
-    command = [sys.executable, "-m", "press", "site", "build"]
-    environment = {**os.environ, "BOOK_REPOSITORY_URL": ""}
-    result = subprocess.run(
-        command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+def site(tmp_path_factory):
+    """Build the site once, whichever worker comes first; the others wait."""
+    run = tmp_path_factory.getbasetemp()
+    run = run.parent if "PYTEST_XDIST_WORKER" in os.environ else run
+    built = run / "site.txt"
+    with FileLock(run / "site.lock"):
+        if not built.exists():
+            command = [sys.executable, "-m", "press", "site", "build"]
+            environment = {**os.environ, "BOOK_REPOSITORY_URL": ""}
+            result = subprocess.run(
+                command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True
+            )
+            built.write_text("" if result.returncode == 0 else result.stdout + result.stderr)
+    assert not built.read_text()
     return ROOT / "_build/html"
 
 

@@ -28,13 +28,6 @@ Press = Callable[..., Result]
 AddChapter = Callable[..., Chapter]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one process under xdist: they share an executed chapter and workers."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("press"))
-
-
 def _copy_of_the_book(root: Path) -> Path:
     (root / "book").mkdir(parents=True)
     for name in ("contents.yml", "references.bib", "glossary.md"):
