@@ -12,7 +12,7 @@ DEVELOPER := $(VENV)/.developer
 LOCK := --quiet --upgrade --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab execute verify student new check lock clean
+.PHONY: help book test lab execute verify bench student new check lock clean
 
 help:  ## this list
 	@echo "Deep Learning Notes, Executed"
@@ -41,6 +41,9 @@ execute: $(READER)  ## run chapters and store their outputs
 
 verify: $(READER)  ## run chapters at other seeds: which claims hold at which?
 	@$(BIN)/python -m press run verify $(TOPIC) --seeds $(SEEDS)
+
+bench: $(DEVELOPER)  ## measure our code against its peers, and store the ratios
+	@$(BIN)/python -m press bench $(TOPIC)
 
 student: $(READER)  ## write a chapter without its solutions: make student TOPIC=kalman_filter
 	@$(BIN)/python -m press student $(TOPIC)

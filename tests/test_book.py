@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from press import book
+from press import bench, book
+from press.oracles import unchecked
 from press.structure import problems
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,18 @@ def test_chapter_has_all_that_a_chapter_needs(chapter):
     assert problems(chapter) == []
 
 
+def test_every_reference_implementation_is_held_against_an_independent_one(chapter):
+    assert unchecked(chapter) == []
+
+
+def test_benchmarks_were_run_on_the_code_as_it_stands_and_explain_what_costs_more(chapter):
+    if not bench.bench_file(chapter).is_file():
+        pytest.skip(f"{chapter.id} has no peer and claims no growth")
+    stored = bench.read_stored(ROOT)[chapter.name]
+    assert stored["code"] == bench.fingerprint(chapter), "run make bench"
+    assert [case.name for case in stored["cases"] if case.unexplained] == []
+
+
 def test_table_of_contents_lists_the_chapters_there_are():
     assert (ROOT / "_toc.yml").read_text("utf8") == book.table_of_contents(ROOT)
 
@@ -42,9 +55,10 @@ def test_every_room_belongs_to_a_chapter():
         *ROOT.glob("book/*/*.ipynb"),
         *ROOT.glob("src/dlnotes/*/*.py"),
         *ROOT.glob("tests/*/test_*.py"),
+        *ROOT.glob("benchmarks/*/bench_*.py"),
     ]
     names = {
-        f"{path.parent.name}/{path.stem.removeprefix('test_')}"
+        f"{path.parent.name}/{path.stem.removeprefix('test_').removeprefix('bench_')}"
         for path in rooms
         if path.parent.name in parts and path.stem != "__init__"
     }

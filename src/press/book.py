@@ -142,6 +142,7 @@ def table_of_contents(root: Path) -> str:
         "- caption: Reference",
         "  chapters:",
         "  - file: book/ledger",
+        "  - file: book/oracles",
         "  - file: book/cards",
         "  - file: book/api",
         "    title: API",

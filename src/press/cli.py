@@ -195,6 +195,43 @@ def check(topics: Topics = None) -> None:
 
 
 @app.command()
+def bench(topics: Topics = None) -> None:
+    """Measure reference implementations against their peers: time and memory, as ratios.
+
+    What was found goes to `book/benchmarks.json`, from which the site's page of oracles shows it.
+    Leave the machine alone meanwhile: other work makes ratios worse and growth steeper. The exit
+    status is 1 if something costs over twice its peer's and its benchmark does not say why.
+
+    Example: `python -m press bench self_attention`
+    """
+    from press import bench
+
+    root = _root()
+    table = Table("benchmark", "peer", "sizes", "time", "memory", "growth")
+    unexplained = []
+    for chapter in _chapters(root, topics):
+        if not bench.bench_file(chapter).is_file():
+            continue
+        cases = _said(bench.run_benchmarks, chapter)
+        bench.store(root, chapter, cases)
+        for case in cases:
+            table.add_row(
+                f"{chapter.id}: {case.name}",
+                case.peer or "",
+                f"{', '.join(map(str, case.sizes))} {case.axis}",
+                ", ".join(f"{ratio:.2g}" for ratio in case.time),
+                ", ".join(f"{ratio:.2g}" for ratio in case.memory),
+                f"{case.slope:.2g}" + (f" of {case.growth:g}" if case.growth else ""),
+            )
+        unexplained += [f"{chapter.id}: {case.name}" for case in cases if case.unexplained]
+    console.print(table)
+    if unexplained:
+        names = "; ".join(unexplained)
+        console.print(f"over {bench.EXPLAIN_ABOVE:g} times the peer's without because=: {names}")
+        raise typer.Exit(1)
+
+
+@app.command()
 def student(topics: Topics = None) -> None:
     """Write chapters without their solutions and outputs into `_build/student`."""
     from press.student import student_version

@@ -23,6 +23,7 @@ from press import book, repository, web
 from press.anki import write_deck
 from press.directives import DECK, AllCards, ExploreOf, Ledger, Tally, inline_myst
 from press.logo import draw_logo
+from press.oracle_page import oracle_page
 from press.records import read_records
 
 _FIGURE = re.compile(r'<figure class="explore"([^>]*)>(.*)</figure>', re.DOTALL)
@@ -32,7 +33,7 @@ _IMAGE = re.compile(r'<img [^>]*src="data:image/svg\+xml;base64,([^"]+)">')
 _FRAMES = re.compile(r'<script type="application/x-explore" data-frames="(\d+)">([^<]+)</script>')
 _ICON_SCRIPT = re.compile(r"<(?:script|link)[^>]*scripts/fontawesome\.js[^>]*>(?:</script>)?")
 _API_NAME = re.compile(r"dlnotes(\.\w+){2,}")
-_MODULES_MARK = "<!--modules-->"
+_MODULES_MARK, _ORACLES_MARK = "<!--modules-->", "<!--oracles-->"
 
 
 class NumberFigures(SphinxTransform):
@@ -110,6 +111,12 @@ def _write_api(app: Sphinx, _docname: str, source: list[str]) -> None:
             lines.append(f"### {part_id}.{module}\n")
             lines.append(f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n")
     source[0] = source[0].replace(_MODULES_MARK, "\n".join(lines))
+
+
+def _write_oracles(app: Sphinx, _docname: str, source: list[str]) -> None:
+    """Fill the page of oracles."""
+    if _ORACLES_MARK in source[0]:
+        source[0] = source[0].replace(_ORACLES_MARK, oracle_page(Path(app.srcdir)))
 
 
 def _finish_page(
@@ -199,6 +206,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything; Sphinx calls this."""
     app.connect("config-inited", _configure, priority=700)
     app.connect("source-read", _write_api)
+    app.connect("source-read", _write_oracles)
     app.connect("html-page-context", _finish_page, priority=900)
     app.connect("build-finished", _drop_icon_script)
     app.add_transform(NumberFigures)

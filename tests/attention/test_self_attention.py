@@ -30,7 +30,8 @@ def normal(rng: torch.Generator, *shape: int) -> torch.Tensor:
 # Oracles
 
 
-def test_attend_follows_equation_1_written_as_loops(rng):
+@pytest.mark.oracle("the loops of eq. 1", of="attend", tolerance=1e-12)
+def test_attend_follows_equation_1_written_as_loops(rng, agree):
     query, key, value = normal(rng, 3, 2), normal(rng, 4, 2), normal(rng, 4, 5)
     expected = torch.zeros(3, 5, dtype=torch.float64)
     for i in range(3):
@@ -38,16 +39,19 @@ def test_attend_follows_equation_1_written_as_loops(rng):
         total = sum(math.exp(s) for s in scores)
         for j in range(4):
             expected[i] += math.exp(scores[j]) / total * value[j]
-    torch.testing.assert_close(attend(query, key, value)[0], expected)
+    agree(attend(query, key, value)[0], expected)
 
 
 @pytest.mark.parametrize("scale", [None, 1.0, 0.25])
 @pytest.mark.parametrize("mask", [None, CAUSAL], ids=["full", "causal"])
-def test_attend_agrees_with_pytorch(rng, mask, scale):
+@pytest.mark.oracle(
+    "torch.nn.functional.scaled_dot_product_attention", of="attend", tolerance=1e-12
+)
+def test_attend_agrees_with_pytorch(rng, mask, scale, agree):
     query, key = normal(rng, 2, 3, 5, 4), normal(rng, 2, 3, 5, 4)
     value = normal(rng, 2, 3, 5, 7)
     expected = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
-    torch.testing.assert_close(attend(query, key, value, mask, scale)[0], expected)
+    agree(attend(query, key, value, mask, scale)[0], expected)
 
 
 def test_a_row_that_may_read_nothing_is_zero_as_in_pytorch(rng):
@@ -60,7 +64,8 @@ def test_a_row_that_may_read_nothing_is_zero_as_in_pytorch(rng):
 
 
 @pytest.mark.parametrize("cross", [False, True], ids=["self", "cross"])
-def test_the_layer_agrees_with_pytorch_module_of_one_head(rng, cross):
+@pytest.mark.oracle("torch.nn.MultiheadAttention", of="SelfAttention", tolerance=1e-12)
+def test_the_layer_agrees_with_pytorch_module_of_one_head(rng, cross, agree):
     ours = SelfAttention(6).double()
     theirs = torch.nn.MultiheadAttention(6, 1, bias=False, batch_first=True).double()
     with torch.no_grad():
@@ -72,7 +77,8 @@ def test_the_layer_agrees_with_pytorch_module_of_one_head(rng, cross):
     memory = normal(rng, 2, 7, 6) if cross else None
     source = x if memory is None else memory
     read, weights = theirs(x, source, source)
-    torch.testing.assert_close(ours(x, memory), (read, weights))
+    for mine, its in zip(ours(x, memory), (read, weights), strict=True):
+        agree(mine, its)
 
 
 def test_the_hand_example_of_the_chapter_comes_out():
@@ -88,12 +94,20 @@ def test_the_hand_example_of_the_chapter_comes_out():
 
 
 @pytest.mark.parametrize(("length", "width"), [(3, 4), (8, 2), (16, 16)])
-def test_multiply_adds_are_what_pytorch_counts(length, width):
+@pytest.mark.oracle("torch.utils.flop_counter.FlopCounterMode", of="multiply_adds", tolerance=0)
+def test_multiply_adds_are_what_pytorch_counts(length, width, agree):
     layer = SelfAttention(width)
     with FlopCounterMode(display=False) as counter:
         layer(torch.ones(length, width))
     # PyTorch counts a multiplication and an addition as two operations
-    assert counter.get_total_flops() == 2 * sum(multiply_adds(length, width))
+    agree(2 * sum(multiply_adds(length, width)), counter.get_total_flops())
+
+
+@pytest.mark.oracle(
+    "torch.nn.Transformer.generate_square_subsequent_mask", of="causal_mask", tolerance=0
+)
+def test_a_causal_row_reads_what_pytorchs_mask_leaves_open(agree):
+    agree(causal_mask(6), torch.nn.Transformer.generate_square_subsequent_mask(6) == 0)
 
 
 # Properties

@@ -90,15 +90,17 @@ def filterpy_track(model, readings, commands, mean, cov):
 # ---------------------------------------------------------------- the product
 
 
-def test_product_of_two_bells_is_filterpys():
+@pytest.mark.oracle("filterpy.stats.mul", of="gaussian_product", tolerance=1e-12)
+def test_product_of_two_bells_is_filterpys(agree):
     mean, cov = gaussian_product(
         np.array([1.0]), np.array([[2.0]]), np.array([3.0]), np.array([[4.0]])
     )
-    np.testing.assert_allclose([mean[0], cov[0, 0]], mul(1.0, 2.0, 3.0, 4.0))
+    agree([mean[0], cov[0, 0]], mul(1.0, 2.0, 3.0, 4.0))
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_product_is_proportional_to_the_product_of_densities(seed):
+@pytest.mark.oracle("scipy.stats.multivariate_normal", of="gaussian_product", tolerance=1e-9)
+def test_product_is_proportional_to_the_product_of_densities(seed, agree):
     rng = np.random.default_rng(seed)
     first = rng.normal(size=3), random_covariance(rng, 3)
     second = rng.normal(size=3), random_covariance(rng, 3)
@@ -108,7 +110,7 @@ def test_product_is_proportional_to_the_product_of_densities(seed):
         for mean, cov in (first, second, gaussian_product(*first, *second))
     ]
     missing = logs[0] + logs[1] - logs[2]
-    np.testing.assert_allclose(missing, missing[0])
+    agree(missing, missing[0])
 
 
 def test_product_is_never_wider_than_either_factor_and_order_is_free():
@@ -126,23 +128,27 @@ def test_product_is_never_wider_than_either_factor_and_order_is_free():
 # ------------------------------------------------------------------ the motion
 
 
-def test_constant_velocity_is_newton_integrated():
+@pytest.mark.oracle(
+    "scipy.integrate.solve_ivp", of=["constant_velocity", "predict"], tolerance=1e-8
+)
+def test_constant_velocity_is_newton_integrated(agree):
     step, push = 0.7, 1.3
     model = constant_velocity(step, 0.0, 1.0)
     mean, _ = predict(np.array([2.0, -1.0]), np.eye(2), model, np.array([push]))
     exact = solve_ivp(lambda _, state: [state[1], push], (0, step), [2.0, -1.0], rtol=1e-10)
-    np.testing.assert_allclose(mean, exact.y[:, -1], rtol=1e-8)
+    agree(mean, exact.y[:, -1])
 
 
-def test_prediction_has_the_moments_of_the_simulated_world():
+@pytest.mark.oracle("moments of 4,000 simulated runs", of=["simulate", "predict"], tolerance=0.12)
+def test_prediction_has_the_moments_of_the_simulated_world(agree):
     rng = np.random.default_rng(0)
     model = constant_velocity(1.5, 0.8, 0.5)
     runs = [simulate(model, np.array([1.0, 2.0]), np.array([[0.4]]), rng) for _ in range(4000)]
     states = np.array([states[0] for states, _ in runs])
     readings = np.array([readings[0] for _, readings in runs])
     mean, cov = predict(np.array([1.0, 2.0]), np.zeros((2, 2)), model, np.array([0.4]))
-    np.testing.assert_allclose(states.mean(0), mean, atol=0.07)
-    np.testing.assert_allclose(np.cov(states.T), cov, rtol=0.12)
+    agree(states.mean(0), mean)
+    agree(np.cov(states.T), cov)
     assert np.std(readings - states[:, :1]) == pytest.approx(0.5, rel=0.1)
 
 
@@ -150,12 +156,13 @@ def test_prediction_has_the_moments_of_the_simulated_world():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_gain_form_and_information_form_agree(seed):
+@pytest.mark.oracle("the gain form of the same update", of="update_information", tolerance=1e-9)
+def test_gain_form_and_information_form_agree(seed, agree):
     model, readings, _, (mean, cov) = random_world(seed)
     gain_mean, gain_cov, _ = update(mean, cov, readings[0], model)
     info_mean, info_cov = update_information(mean, cov, readings[0], model)
-    np.testing.assert_allclose(gain_mean, info_mean)
-    np.testing.assert_allclose(gain_cov, info_cov)
+    agree(gain_mean, info_mean)
+    agree(gain_cov, info_cov)
 
 
 def test_gain_minimizes_the_variance_of_the_error():
@@ -191,29 +198,36 @@ def test_joseph_form_survives_a_vague_start_and_a_sharp_sensor():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_recursion_equals_conditioning_on_everything_at_once(seed):
+@pytest.mark.oracle(
+    "conditioning one Gaussian over all steps at once",
+    of=["run_filter", "predict", "update", "surprise"],
+    tolerance=1e-8,
+)
+def test_recursion_equals_conditioning_on_everything_at_once(seed, agree):
     model, readings, commands, (mean, cov) = random_world(seed)
     readings[3] = np.nan
     readings[5, 1] = np.nan
     track = run_filter(model, readings, mean, cov, commands)
     batch_mean, batch_cov, density = batch_posterior(model, readings, commands, mean, cov)
-    np.testing.assert_allclose(track.means[-1], batch_mean, rtol=1e-8)
-    np.testing.assert_allclose(track.covs[-1], batch_cov, rtol=1e-8)
-    assert track.log_likelihood == pytest.approx(density)
+    agree(track.means[-1], batch_mean)
+    agree(track.covs[-1], batch_cov)
+    agree(track.log_likelihood, density)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_track_is_filterpys(seed):
+@pytest.mark.oracle("filterpy.kalman.KalmanFilter", of="run_filter", tolerance=1e-9)
+def test_track_is_filterpys(seed, agree):
     model, readings, commands, (mean, cov) = random_world(seed)
     readings[4] = np.nan
     track = run_filter(model, readings, mean, cov, commands)
     peer = filterpy_track(model, readings, commands, mean, cov)
     ours = track.prior_means, track.prior_covs, track.means, track.covs
     for mine, theirs in zip(ours, peer, strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
+        agree(mine, theirs)
 
 
-def test_track_and_likelihood_are_statsmodels():
+@pytest.mark.oracle("statsmodels.api.tsa.statespace.MLEModel", of="run_filter", tolerance=1e-8)
+def test_track_and_likelihood_are_statsmodels(agree):
     model, readings, _, (mean, cov) = random_world(7)
     readings[2] = np.nan
     readings[6, 0] = np.nan
@@ -227,19 +241,20 @@ def test_track_and_likelihood_are_statsmodels():
     peer.ssm.initialize_known(*predict(mean, cov, model))
     theirs = peer.ssm.filter()
     track = run_filter(model, readings, mean, cov)
-    np.testing.assert_allclose(track.means, theirs.filtered_state.T, rtol=1e-8)
-    np.testing.assert_allclose(track.covs, np.moveaxis(theirs.filtered_state_cov, -1, 0), rtol=1e-8)
-    assert track.log_likelihood == pytest.approx(theirs.llf)
+    agree(track.means, theirs.filtered_state.T)
+    agree(track.covs, np.moveaxis(theirs.filtered_state_cov, -1, 0))
+    agree(track.log_likelihood, theirs.llf)
 
 
-def test_gain_settles_where_the_riccati_equation_says():
+@pytest.mark.oracle("scipy.linalg.solve_discrete_are", of="run_filter", tolerance=1e-7)
+def test_gain_settles_where_the_riccati_equation_says(agree):
     model, commands = constant_velocity(0.5, 0.3, 2.0), np.zeros((300, 1))
     readings = np.zeros((300, 1))
     track = run_filter(model, readings, np.zeros(2), np.eye(2), commands)
     prior = solve_discrete_are(model.F.T, model.H.T, model.Q, model.R)
-    np.testing.assert_allclose(track.prior_covs[-1], prior)
+    agree(track.prior_covs[-1], prior)
     spread = model.H @ prior @ model.H.T + model.R
-    np.testing.assert_allclose(track.gains[-1], prior @ model.H.T / spread)
+    agree(track.gains[-1], prior @ model.H.T / spread)
 
 
 def test_gain_depends_on_the_ratio_of_the_noises_only():
@@ -280,19 +295,21 @@ def test_an_honest_filter_is_consistent():
     assert np.mean(errors) == pytest.approx(4, rel=0.15)
 
 
-def test_surprise_is_the_density_of_the_reading():
+@pytest.mark.oracle("scipy.stats.multivariate_normal.logpdf", of="surprise", tolerance=1e-9)
+def test_surprise_is_the_density_of_the_reading(agree):
     model, readings, _, (mean, cov) = random_world(4)
     squared, log_density = surprise(mean, cov, readings[0], model)
     expected = multivariate_normal(model.H @ mean, model.H @ cov @ model.H.T + model.R)
-    assert log_density == pytest.approx(expected.logpdf(readings[0]))
+    agree(log_density, expected.logpdf(readings[0]))
     off = readings[0] - model.H @ mean
-    assert squared == pytest.approx(off @ np.linalg.inv(expected.cov) @ off)
+    agree(squared, off @ np.linalg.inv(expected.cov) @ off)
 
 
-def test_nees_is_one_for_a_one_sigma_error():
+@pytest.mark.oracle("a hand calculation", of="nees", tolerance=1e-12)
+def test_nees_is_one_for_a_one_sigma_error(agree):
     states = np.array([[2.0, 0.0], [0.0, 3.0]])
     covs = np.array([np.diag([4.0, 9.0])] * 2)
-    np.testing.assert_allclose(nees(np.zeros((2, 2)), covs, states), [1.0, 1.0])
+    agree(nees(np.zeros((2, 2)), covs, states), [1.0, 1.0])
 
 
 # -------------------------------------------------------------------- refusals

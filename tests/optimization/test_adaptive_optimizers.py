@@ -70,7 +70,12 @@ def replay(rule, gradients, start=None):
 
 
 @pytest.mark.parametrize("name", ORACLES)
-def test_every_one_of_a_hundred_steps_equals_torch(name):
+@pytest.mark.oracle(
+    "torch.optim",
+    of=["begin", "sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"],
+    tolerance=1e-11,
+)
+def test_every_one_of_a_hundred_steps_equals_torch(name, agree):
     rule, make_oracle = ORACLES[name]
     # gradients of very different sizes, one of them tiny enough to meet epsilon
     gradients = noise(100, 6) * torch.logspace(-9, 3, 6, dtype=torch.float64)
@@ -80,11 +85,12 @@ def test_every_one_of_a_hundred_steps_equals_torch(name):
     for step in range(100):
         parameter.grad = gradients[step]
         oracle.step()
-        torch.testing.assert_close(ours[step], parameter.detach(), rtol=0, atol=1e-11)
+        agree(ours[step], parameter)
 
 
 @pytest.mark.parametrize("name", ORACLES)
-def test_a_network_is_driven_exactly_as_torch_drives_it(name):
+@pytest.mark.oracle("torch.optim", of="Optimizer", tolerance=1e-10)
+def test_a_network_is_driven_exactly_as_torch_drives_it(name, agree):
     rule, make_oracle = ORACLES[name]
     inputs, targets = noise(32, 5), noise(32, 2, seed=1)
     torch.manual_seed(0)
@@ -102,7 +108,7 @@ def test_a_network_is_driven_exactly_as_torch_drives_it(name):
             nn.functional.mse_loss(network(inputs), targets).backward()
             driver.step()
     for ours, theirs in zip(*(n.parameters() for n in networks), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+        agree(ours, theirs)
 
 
 def test_a_parameter_without_gradient_stays_where_it_is():
@@ -114,18 +120,22 @@ def test_a_parameter_without_gradient_stays_where_it_is():
     assert (used < 1).all()
 
 
-def test_rmsprop_gives_the_numbers_of_a_hand_calculation():
+@pytest.mark.oracle("a hand calculation", of="rmsprop", tolerance=1e-12)
+def test_rmsprop_gives_the_numbers_of_a_hand_calculation(agree):
     theta, square = 0.0, 0.0
     for g in (1.0, 2.0, 0.5):
         square = 0.9 * square + 0.1 * g * g
         theta -= 0.1 * g / (math.sqrt(square) + 1e-8)
     gradients = torch.tensor([[1.0], [2.0], [0.5]], dtype=torch.float64)
     ours = replay(partial(rmsprop, rate=0.1, beta=0.9), gradients)
-    assert ours[-1].item() == pytest.approx(theta, abs=1e-12)
+    agree(ours[-1].item(), theta)
     assert theta == pytest.approx(-0.675, abs=1e-3)
 
 
-def test_adam_solves_equations_one_to_four_of_its_paper():
+@pytest.mark.oracle(
+    "sums over all past gradients (Kingma and Ba, sec. 3)", of="adam", tolerance=1e-12
+)
+def test_adam_solves_equations_one_to_four_of_its_paper(agree):
     """Sec. 3: v is the weighted sum of squares, the weights sum to 1 - beta2^t."""
     g, beta1, beta2 = noise(30), 0.7, 0.95
     steps = replay(partial(adam, rate=0.5, beta1=beta1, beta2=beta2), g.unsqueeze(1)).squeeze(1)
@@ -133,15 +143,16 @@ def test_adam_solves_equations_one_to_four_of_its_paper():
     m_hat = (beta1**age * g).sum() / (beta1**age).sum()
     v_hat = (beta2**age * g**2).sum() / (beta2**age).sum()
     step = -0.5 * m_hat / (v_hat.sqrt() + 1e-8)
-    torch.testing.assert_close(steps[-1] - steps[-2], step, rtol=0, atol=1e-12)
+    agree(steps[-1] - steps[-2], step)
 
 
-def test_momentum_is_the_weighted_sum_of_all_past_gradients():
+@pytest.mark.oracle("the weighted sum of all past gradients", of="momentum", tolerance=1e-12)
+def test_momentum_is_the_weighted_sum_of_all_past_gradients(agree):
     g = noise(12, 3)
     path = replay(partial(momentum, rate=0.1, beta=0.6), g)
     age = torch.arange(11, -1, -1, dtype=torch.float64)
     velocity = torch.einsum("t,ti->i", 0.6**age, g)
-    torch.testing.assert_close(path[-2] - path[-1], 0.1 * velocity)
+    agree(path[-2] - path[-1], 0.1 * velocity)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.99])
@@ -222,32 +233,36 @@ def test_a_dead_gradient_moves_nothing_and_gives_no_nan():
         assert torch.equal(moved, theta)
 
 
-def test_the_valley_has_the_curvatures_and_the_angle_asked_for():
+@pytest.mark.oracle("torch.linalg.eigvalsh", of="valley", tolerance=1e-12)
+def test_the_valley_has_the_curvatures_and_the_angle_asked_for(agree):
     hessian = valley(1.0, 50.0, angle=20.0)
     turn = math.radians(20)
     floor = torch.tensor([math.cos(turn), math.sin(turn)], dtype=torch.float64)
-    torch.testing.assert_close(hessian @ floor, floor)
-    assert torch.linalg.eigvalsh(hessian)[1].item() == pytest.approx(50)
+    agree(hessian @ floor, floor)
+    agree(torch.linalg.eigvalsh(hessian), [1, 50])
 
 
-def test_the_gradient_of_the_height_is_hessian_times_parameters():
+@pytest.mark.oracle("torch.autograd", of="height", tolerance=1e-12)
+def test_the_gradient_of_the_height_is_hessian_times_parameters(agree):
     hessian, theta = valley(1.0, 50.0, angle=20.0), noise(3, 2).requires_grad_()
     height(hessian, theta).sum().backward()
-    torch.testing.assert_close(theta.grad, theta.detach() @ hessian)
+    agree(theta.grad, theta.detach() @ hessian)
     assert height(hessian, torch.zeros(2).double()) == 0
 
 
-def test_steps_are_counted_to_the_first_loss_below_the_share():
+@pytest.mark.oracle("counting by hand", of="steps_until", tolerance=0)
+def test_steps_are_counted_to_the_first_loss_below_the_share(agree):
     losses = torch.tensor([[8.0, 8.0, 8.0], [0.7, 5.0, 8.0], [2.0, 0.1, 8.0]])
-    assert steps_until(losses, share=0.1).tolist() == [1, 2, math.inf]
+    agree(steps_until(losses, share=0.1), [1, 2, math.inf])
 
 
-def test_a_path_starts_at_the_start_and_has_one_point_more_than_steps():
+@pytest.mark.oracle("halving by hand", of="descend", tolerance=0)
+def test_a_path_starts_at_the_start_and_has_one_point_more_than_steps(agree):
     start = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     path = descend(partial(sgd, rate=0.5), lambda x: x, start, 3)
     assert path.shape == (4, 2, 2)
     assert torch.equal(path[0], start)
-    torch.testing.assert_close(path[-1], start / 8)
+    agree(path[-1], start / 8)
 
 
 @pytest.mark.parametrize("name", RULES)

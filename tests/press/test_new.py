@@ -4,6 +4,7 @@ import difflib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from press import book
 from press.book import BookError
 from press.new import make_chapter
+from press.oracles import unchecked
 from press.structure import problems
 
 
@@ -27,6 +29,9 @@ def test_the_executed_template_passes_every_check_of_its_structure(executed: Pat
 
 
 def test_the_templates_own_tests_pass(executed: Path, environment: dict[str, str]):
+    shutil.copy(Path(__file__).parents[1] / "conftest.py", executed / "tests")
+    (chapter,) = book.written(executed)
+    assert unchecked(chapter) == []
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     quick = {**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     result = subprocess.run(

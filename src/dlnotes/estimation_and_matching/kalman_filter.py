@@ -37,8 +37,8 @@ class LinearGaussian:
         for name, shape in shapes.items():
             if (got := getattr(self, name).shape) != shape:
                 raise ValueError(f"{name} should have the shape {shape}, not {got}")
-        refuse_impossible("Q", self.Q)
-        refuse_impossible("R", self.R)
+        _refuse_impossible("Q", self.Q)
+        _refuse_impossible("R", self.R)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Track:
     log_likelihood: float
 
 
-def refuse_impossible(name: str, cov: Float[np.ndarray, "n n"]) -> None:
+def _refuse_impossible(name: str, cov: Float[np.ndarray, "n n"]) -> None:
     """Raise unless some random vector has this covariance."""
     if not np.isfinite(cov).all() or not np.allclose(cov, cov.T):
         raise ValueError(f"{name} should be finite and symmetric, not {cov.tolist()}")
@@ -127,7 +127,7 @@ def run_filter(
     ``mean`` and ``cov`` are the belief one step before the first reading. In the
     track, ``nis`` is the squared surprise in units of S, NaN where nothing was read.
     """
-    refuse_impossible("cov", cov)
+    _refuse_impossible("cov", cov)
     if commands is not None and len(commands) != len(readings):
         raise ValueError(f"{len(commands)} commands for {len(readings)} readings")
     steps, n, m = len(readings), len(mean), len(model.H)
