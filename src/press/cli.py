@@ -76,7 +76,9 @@ def execute(
     """Run chapters from top to bottom and store outputs, slider frames and cost in place.
 
     A chapter whose run fails keeps the outputs it had, and so does every chapter not yet finished
-    when the command is killed. The exit status is 1 if any chapter failed.
+    when the command is killed. The exit status is 1 if any chapter failed. Results that a longer
+    preset keeps (`topic_what.json`) come to `_build/run/<preset>` beside the notebook; what the
+    book uses lies in `src/dlnotes`.
 
     Example: `python -m press run execute attention/self_attention --workers 1`
     """
@@ -93,6 +95,8 @@ def execute(
             return
         if not stored:
             write_atomically(elsewhere / f"{chapter.name}.ipynb", one.notebook)
+            for name, text in one.files.items():
+                write_atomically(elsewhere / chapter.part / name, text)
             return
         try:
             run.store(chapter, one)

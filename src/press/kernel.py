@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -40,6 +41,7 @@ class Run:
     claims: list[dict[str, Any]] = field(default_factory=list)
     error: str = ""
     notebook: str = field(default="", repr=False)
+    files: dict[str, str] = field(default_factory=dict, repr=False)  # results it left, by name
 
     @property
     def held(self) -> int:
@@ -141,6 +143,7 @@ def run_notebook(
         run.seconds = time.perf_counter() - begun
         if os.path.exists(output):
             notebook = nbformat.read(output, as_version=4)
+        run.files = {path.name: path.read_text("utf8") for path in Path(scratch).glob("*.json")}
     usage = ast.literal_eval(notebook.metadata.pop("dlnotes_usage", "{}"))
     run.cpu_seconds = usage.get("cpu_seconds", 0.0)
     run.peak_mb = usage.get("peak_mb", 0.0)

@@ -149,6 +149,24 @@ def test_what_is_not_to_be_stored_goes_to_a_folder(
     assert f"ran with {parameters}" in str(ran["cells"][-1]["outputs"])
 
 
+def test_a_result_that_a_longer_run_keeps_comes_back_beside_its_notebook(
+    small_book: Path, add_chapter, press, cluster
+):
+    add_chapter(
+        small_book,
+        "ctc",
+        """
+        from dlnotes.lab import keep
+        if preset == "gpu":
+            keep("sequences/ctc_sweep", [1, 2], code=[keep], seconds=1.0, device="cpu")
+        """,
+    )
+    words = ("run", "execute", "ctc", "--preset", "gpu", "--scheduler", cluster.address)
+    assert press(small_book, *words).exit_code == 0
+    kept = small_book / "_build/run/gpu/sequences/ctc_sweep.json"
+    assert json.loads(kept.read_text("utf8"))["data"] == [1, 2]
+
+
 def test_an_address_at_which_nobody_answers_is_named_in_one_clear_line(small_book: Path, press):
     with socket.socket() as taken:  # bound, but it does not listen
         taken.bind(("127.0.0.1", 0))

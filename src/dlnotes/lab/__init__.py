@@ -18,6 +18,7 @@ from dlnotes.lab.figures import (
 )
 from dlnotes.lab.seeds import seed_everything
 from dlnotes.lab.source import source
+from dlnotes.lab.stored import keep, recall
 
 if TYPE_CHECKING:
     from dlnotes.lab.training import History, fit
@@ -35,8 +36,10 @@ __all__ = [
     "fit",
     "flashcards",
     "image_grid",
+    "keep",
     "pick_device",
     "quiz",
+    "recall",
     "seed_everything",
     "show",
     "slider",
