@@ -32,14 +32,14 @@ def _oracles(chapter: Chapter) -> Iterator[str]:
     module = f"dlnotes.{chapter.part}.{chapter.id}"
     rows = (
         (
-            ", ".join(f"`{module}.{name}`" for name in oracle.of),
+            ", ".join(f"{{py:obj}}`{name} <{module}.{name}>`" for name in oracle.of),
             _code(oracle.implementation),
             _tolerance(oracle.tolerance),
             oracle.test.removeprefix("test_").replace("_", " "),
         )
         for oracle in read_oracles(chapter)
     )
-    yield from _table(("ours", "checked against", "agree to", "the test"), rows)
+    yield from _table("oracles", ("ours", "checked against", "agree to", "the test"), rows)
 
 
 def _benchmarks(cases: Iterable[Case]) -> Iterator[str]:
@@ -47,14 +47,15 @@ def _benchmarks(cases: Iterable[Case]) -> Iterator[str]:
     raced = [case for case in cases if case.peer]
     if raced:
         heads = ("ours over the peer’s", "peer", "at", "time", "memory")
-        yield from _table(heads, (_race(case) for case in raced))
+        yield from _table("races", heads, (_race(case) for case in raced))
     reasons: dict[str, list[str]] = {}
     for case in raced:
         if case.because:
             reasons.setdefault(case.because, []).append(case.name)
     for because, names in reasons.items():
-        which = "" if len(names) == len(raced) else f"*{', '.join(names)}*: "
-        yield f"- {which}{because}."
+        all_of_them = len(names) == len(raced)
+        sentence = because[0].upper() + because[1:] if all_of_them else because
+        yield f"- {sentence}." if all_of_them else f"- *{', '.join(names)}*: {sentence}."
     for case in cases:
         if case.growth is not None:
             yield (
@@ -76,9 +77,11 @@ def _race(case: Case) -> tuple[str, ...]:
     )
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+def _table(kind: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     heads = list(heads)
-    yield from (_row(heads), _row("---" for _ in heads), *map(_row, rows), "")
+    yield from ("```{table}", f":class: {kind}", "")
+    yield from (_row(heads), _row("---" for _ in heads), *map(_row, rows))
+    yield from ("```", "")
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -137,10 +137,11 @@ def test_a_benchmark_runs_is_stored_and_is_on_the_page(raced):
     assert stored["cases"] == cases
     assert stored["code"] == bench.fingerprint(raced)
     page = oracle_page(raced.root)
-    assert "| `dlnotes.foundations.backpropagation.total` | `builtins.sum` |" in page
+    ours = "{py:obj}`total <dlnotes.foundations.backpropagation.total>`"
+    assert f"| {ours} | `builtins.sum` |" in page
     assert "$10^{-12}$ | total is the sum |" in page
     assert "100 · 1,000 numbers" in page
-    assert "- a loop." in page
+    assert "- A loop." in page
     raced.module.write_text("def total(): return 1\n", "utf8")
     assert stored["code"] != bench.fingerprint(raced)
 
