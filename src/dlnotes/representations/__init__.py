@@ -1,0 +1,1 @@
+"""Representations: learning what pictures and words have in common."""
