@@ -66,6 +66,8 @@ class _Client(PapermillNotebookClient):
 
     def execute(self, **kwargs: Any) -> Any:
         environment = {**os.environ, **QUIET, **self.nb_man.dlnotes_environment}
+        # Dask's workers give memory back at once; a kernel would spend its time asking again.
+        environment.pop("MALLOC_TRIM_THRESHOLD_", None)
         return super().execute(env=environment, **kwargs)
 
     def papermill_execute_cells(self) -> None:
