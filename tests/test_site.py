@@ -247,9 +247,15 @@ def test_every_control_moves_its_picture_and_nothing_asks_the_network(
     chrome.get(address[scheme] + page)
     sliders = chrome.find_elements(By.CSS_SELECTOR, ".explore[data-axes]")
     assert bool(sliders) == (page in CHAPTERS or page == "book/index.html")
-    for slider in sliders:
+    still = []
+    for index, slider in enumerate(sliders):
         for number, axis in enumerate(json.loads(slider.get_attribute("data-axes"))):
-            move(chrome, slider, number, axis)
+            if not move(chrome, slider, number, axis):
+                still.append((index, number, axis))
+    for index, number, axis in still:  # where another control is now, this one may do nothing
+        chrome.get(address[scheme] + page)
+        slider = chrome.find_elements(By.CSS_SELECTOR, ".explore[data-axes]")[index]
+        assert move(chrome, slider, number, axis), f"{axis['name']} moved, its picture did not"
     pictures = "return [...document.images].filter(i => !i.complete || !i.naturalWidth).length"
     assert chrome.execute_script(pictures) == 0
     outside, errors = requests_and_errors(chrome)
@@ -258,7 +264,7 @@ def test_every_control_moves_its_picture_and_nothing_asks_the_network(
 
 
 def move(chrome, slider, number, axis):
-    """Move one control by keyboard and see the picture follow."""
+    """Move one control by keyboard, and say whether the picture followed."""
     controls = slider.find_elements(By.CSS_SELECTOR, ".explore-row :is(input, select)")
     control, view = controls[number], slider.find_element(By.CSS_SELECTOR, ".explore-view")
     label = slider.find_element(By.CSS_SELECTOR, f"label[for='{control.get_attribute('id')}']")
@@ -277,12 +283,13 @@ def move(chrome, slider, number, axis):
         lambda _: slider.get_attribute("data-frame") not in (None, frame)
     )
     center(chrome, view)
-    assert view.screenshot_as_base64 != before, f"{axis['name']} moved, its picture did not"
+    changed = view.screenshot_as_base64 != before
     if axis["kind"] == "range":
         assert control.get_attribute("aria-valuetext") == axis["stops"][0 if last else -1]
         assert f"{axis['name']} {axis['stops'][0 if last else -1]}" in view.get_attribute(
             "aria-label"
         )
+    return changed
 
 
 def test_the_keyboard_alone_reaches_and_moves_a_slider(chrome, address):

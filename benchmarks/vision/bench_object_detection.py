@@ -42,7 +42,7 @@ def bench_iou_forward(size, race):
     peer="pycocotools.cocoeval.COCOeval",
     sizes=[10, 40],
     axis="pictures",
-    because="with a dozen boxes per picture, calling PyTorch costs more than its work; theirs is in C",
+    because="with a dozen boxes per picture, calling PyTorch costs more than the work it does",
 )
 def bench_mean_average_precision(size, race):
     truth = [(boxes_like(4), torch.randint(2, (4,))) for _ in range(size)]

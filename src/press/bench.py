@@ -7,6 +7,7 @@ work on the machine can only add to it.
 import hashlib
 import json
 import math
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -96,8 +97,10 @@ def run_benchmarks(chapter: Chapter) -> list[Case]:
         command = [sys.executable, "-m", "pytest", str(bench_file(chapter)), *_CALIBRATION]
         command += [f"--benchmark-json={report}"]
         command += [word for option in _OPTIONS for word in ("--override-ini", option)]
+        # Run from a test, the outer pytest must not pass on its options or its worker's name.
+        kept = {name: value for name, value in os.environ.items() if name[:6] != "PYTEST"}
         result = subprocess.run(
-            command, check=False, cwd=chapter.root, capture_output=True, text=True
+            command, check=False, cwd=chapter.root, env=kept, capture_output=True, text=True
         )
         if result.returncode:
             raise BookError(f"{chapter.name}: a benchmark failed\n{result.stdout[-3000:]}")
