@@ -77,6 +77,8 @@ def _cells(notebook: Any) -> Iterator[str]:
             yield f"cell {cell.id}: not executed"
         if any(output.output_type == "error" for output in cell.outputs):
             yield f"cell {cell.id}: stores an error"
+        if any(output.get("name") == "stderr" for output in cell.outputs):
+            yield f"cell {cell.id}: stores a warning; mend what it warns of"
         if "nbval-ignore-output" in cell.metadata.get("tags", ()):
             silenced += 1
             if any(METADATA in output.get("metadata", {}) for output in cell.outputs):

@@ -43,7 +43,7 @@ def tag(name: str, *tags: str) -> Plant:
     return plant
 
 
-def add_output(name: str, **fields: Any) -> Plant:
+def add_output(name: str, /, **fields: Any) -> Plant:
     return lambda notebook: cell(notebook, name).outputs.append(nbformat.v4.new_output(**fields))
 
 
@@ -129,6 +129,10 @@ PLANTED: dict[str, tuple[Plant, str]] = {
     "a stored error": (
         add_output("museum-code", output_type="error", ename="E", evalue="", traceback=[]),
         "museum-code: stores an error",
+    ),
+    "a stored warning": (
+        add_output("museum-code", output_type="stream", name="stderr", text="UserWarning: …"),
+        "museum-code: stores a warning",
     ),
     "widget state": (store_widgets, "stores widget state"),
     "a claim hidden from nbval": (tag("check", "nbval-ignore-output"), "hides a claim from nbval"),

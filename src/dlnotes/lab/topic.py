@@ -62,6 +62,7 @@ class Topic:
     name: str
     claims: tuple[Claim, ...]
     cards: tuple[Card, ...]
+    museum: tuple[str, ...] = ()  # the bugs of its museum: homework has to catch each
 
     @property
     def items(self) -> tuple[Claim | Card, ...]:
@@ -101,8 +102,9 @@ def parse_topic(text: str, short_name: str) -> Topic:
         lines = _lines_of_entries(text)
     except yaml.YAMLError as error:
         raise TopicError(f"{file} is not YAML: {error}") from None
-    if not isinstance(raw, dict) or set(raw) != {"topic", "claims", "cards"}:
-        raise TopicError(f"{file} must hold exactly: topic, claims, cards")
+    keys = {"topic", "claims", "cards"}
+    if not isinstance(raw, dict) or set(raw) - {"museum"} != keys:
+        raise TopicError(f"{file} must hold exactly: topic, claims, cards, and museum if it likes")
     if str(raw["topic"]).rpartition("/")[2] != short_name:
         raise TopicError(f"{file}:1: it is for {raw['topic']!r}: file and topic must agree")
     claims = tuple(
@@ -125,7 +127,10 @@ def parse_topic(text: str, short_name: str) -> Topic:
     for card in cards:
         if card.claim and card.claim not in known:
             raise TopicError(f"{file}:{card.line}: cards name unknown claims: {card.claim}")
-    return Topic(raw["topic"], claims, cards)
+    museum = raw.get("museum", [])
+    if not isinstance(museum, list) or not all(isinstance(one, str) for one in museum):
+        raise TopicError(f"{file}: museum is a list of names")
+    return Topic(raw["topic"], claims, cards, tuple(museum))
 
 
 def _lines_of_entries(text: str) -> dict[str, list[int]]:

@@ -105,8 +105,9 @@
     });
     const note = document.createElement("p");
     note.className = "explore-note";
-    note.textContent =
-      tag.dataset.frames + " precomputed frames. Run the notebook for every value in between.";
+    note.textContent = tag.dataset.frames + " precomputed frames.";
+    if (axes.some((axis) => axis.kind === "range"))
+      note.textContent += " Run the notebook for every value in between.";
     box.append(note);
   }
 
