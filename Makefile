@@ -7,12 +7,13 @@ SEEDS ?= 0-9
 VENV := .venv
 BIN := $(VENV)/bin
 READER := $(VENV)/.reader
+INSTRUCTOR := $(VENV)/.instructor
 DEVELOPER := $(VENV)/.developer
 # Neither registry addresses nor one machine's build of torch belong in the lock.
 LOCK := --quiet --upgrade --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab execute verify bench student new check lock clean
+.PHONY: help book test lab execute verify bench student homework new check lock clean
 
 help:  ## this list
 	@echo "Deep Learning Notes, Executed"
@@ -44,9 +45,13 @@ verify: $(READER)  ## run chapters at other seeds: which claims hold at which?
 
 bench: $(DEVELOPER)  ## measure our code against its peers, and store the ratios
 	@$(BIN)/python -m press bench $(TOPIC)
+	@test -n "$(TOPIC)" || $(BIN)/python -m pytest -q --benchmark-enable benchmarks/homework
 
 student: $(READER)  ## write a chapter without its solutions: make student TOPIC=kalman_filter
 	@$(BIN)/python -m press student $(TOPIC)
+
+homework: $(INSTRUCTOR)  ## what assigning homework needs; then: .venv/bin/python -m press homework
+	@$(BIN)/python -m press homework doctor
 
 new: $(READER)  ## start a chapter: make new TOPIC=part/topic
 	@$(BIN)/python -m press new $(TOPIC)
@@ -57,8 +62,9 @@ check: $(DEVELOPER)  ## style, types, layers, structure: the quick checks
 
 lock: $(DEVELOPER)  ## make requirements*.txt from the ranges in pyproject.toml
 	@$(BIN)/pip-compile $(LOCK) --output-file requirements.txt pyproject.toml
-	@$(BIN)/pip-compile $(LOCK) --extra test --output-file requirements-dev.txt pyproject.toml
-	@for file in requirements.txt requirements-dev.txt; do \
+	@$(BIN)/pip-compile $(LOCK) --extra homework --output-file requirements-homework.txt pyproject.toml
+	@$(BIN)/pip-compile $(LOCK) --extra homework --extra test --output-file requirements-dev.txt pyproject.toml
+	@for file in requirements.txt requirements-homework.txt requirements-dev.txt; do \
 	  grep -v -E '^(#|nvidia-|cuda-|triton)' $$file | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' > $$file.tmp; \
 	  { echo "# Exact versions, from the ranges of pyproject.toml: make lock"; cat $$file.tmp; } > $$file; rm $$file.tmp; \
 	done
@@ -77,6 +83,11 @@ $(READER): requirements.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Setting up $(VENV) (once; a few minutes) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(INSTRUCTOR): requirements-homework.txt $(READER)
+	@echo "Adding what homework needs ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-homework.txt
 	@touch $@
 
 $(DEVELOPER): requirements-dev.txt $(READER)

@@ -27,8 +27,9 @@ from press.records import read_ledger, read_records
 ROOT = Path(__file__).resolve().parent.parent
 
 CHAPTERS = [f"book/{chapter.name}.html" for chapter in book.written(ROOT)]
-PAGES = ["book/index.html", "book/how-to.html", "book/api.html", "book/glossary.html"]
-PAGES += ["book/ledger.html", "book/cards.html", "book/bibliography.html", "search.html"]
+PAGES = ["book/index.html", "book/how-to.html", "book/homework.html", "book/api.html"]
+PAGES += ["book/glossary.html", "book/ledger.html", "book/cards.html"]
+PAGES += ["book/bibliography.html", "search.html"]
 PAGES += CHAPTERS
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 

@@ -127,6 +127,7 @@ def table_of_contents(root: Path) -> str:
         "  chapters:",
         "  - file: book/how-to",
         "    title: How to read, run, assign",
+        "  - file: book/homework",
     ]
     for part in parts(root):
         there = [chapter for chapter in part.chapters if chapter.notebook.is_file()]

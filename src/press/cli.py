@@ -16,6 +16,7 @@ from rich.table import Table
 from press import book
 from press.book import BookError, Chapter
 from press.files import write_atomically
+from press.homework.cli import app as homework_app
 
 if TYPE_CHECKING:  # what runs notebooks takes seconds to import: only the commands that run any do
     from press.kernel import Run
@@ -36,6 +37,7 @@ run_app = typer.Typer(no_args_is_help=True, help="Execute chapters; survey claim
 site_app = typer.Typer(no_args_is_help=True, help="Build the site from the stored outputs.")
 app.add_typer(run_app, name="run")
 app.add_typer(site_app, name="site")
+app.add_typer(homework_app, name="homework")
 
 # Logs have no width of their own: names and paths stay whole there.
 console = Console(width=None if sys.stdout.isatty() else 200)

@@ -1,0 +1,125 @@
+"""Proof that an assignment is sound, before anybody else sees it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from dlnotes.lab.topic import parse_topic
+from press.homework.assignment import Assignment, HomeworkError, secrets, source_notebook
+from press.homework.canonical import pour
+from press.homework.course import Course
+from press.homework.grading import Result, grade
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    holds: bool
+    detail: str = ""
+
+
+def check(course: Course, assignment: Assignment, book: Path, safe: bool) -> list[Finding]:
+    """Look at everything that has to hold of an assignment; grade its own answers to find out."""
+    release = course.release(assignment.name)
+    if not release.is_file():
+        raise HomeworkError(f"no {release}: build the assignment first")
+    released = nbformat.read(release, as_version=4)
+    answers = _solutions(assignment)
+    if _stale(course, assignment):
+        raise HomeworkError(f"{release} is not of this master: build the assignment again")
+    full = _graded(course, assignment, released, answers, safe)
+    again = _graded(course, assignment, released, answers, safe)
+    blank = _graded(course, assignment, released, {}, safe)
+    findings = [
+        Finding(
+            "the solution passes every test",
+            not _failed(assignment, full) and not full.error,
+            _why(assignment, full),
+        ),
+        Finding("the tests give the same score twice", full.scores == again.scores),
+        Finding(
+            "a blank notebook passes no test",
+            not blank.error and not any(blank.scores.values()),
+            ", ".join(test for test, points in blank.scores.items() if points),
+        ),
+        Finding("nothing secret in the student's notebook", *_leaks(assignment, release)),
+    ]
+    for mutant in assignment.mutants:
+        result = _graded(course, assignment, released, answers | {mutant.of: mutant.source}, safe)
+        caught = sorted(_failed(assignment, result))
+        said = f"caught by {', '.join(caught)}" if caught else "no test notices"
+        findings.append(Finding(f"mutant: {mutant.name}", bool(caught), said))
+    findings += _exhibits(assignment, book)
+    return findings
+
+
+def _graded(
+    course: Course, assignment: Assignment, released: Any, answers: dict[str, str], safe: bool
+) -> Result:
+    """Grade the released notebook with these answers in it, on the way every upload takes."""
+    upload = json.loads(nbformat.writes(released))
+    for cell in upload["cells"]:
+        id = cell["metadata"].get("nbgrader", {}).get("grade_id")
+        if id in answers:
+            cell["source"] = answers[id]
+    notebook, _ = pour(released, upload)
+    return grade(assignment, notebook, course.limits, safe)
+
+
+def _solutions(assignment: Assignment) -> dict[str, str]:
+    return {
+        cell.metadata.nbgrader.grade_id: cell.source
+        for cell in source_notebook(assignment).cells
+        if cell.metadata.nbgrader.solution
+    }
+
+
+def _stale(course: Course, assignment: Assignment) -> bool:
+    built = nbformat.read(course.source(assignment.name), as_version=4)
+    wanted = source_notebook(assignment)
+    return [cell.source for cell in built.cells] != [cell.source for cell in wanted.cells]
+
+
+def _failed(assignment: Assignment, result: Result) -> list[str]:
+    return [test.id for test in assignment.tests if not result.scores.get(test.id)]
+
+
+def _why(assignment: Assignment, result: Result) -> str:
+    said = result.messages | result.private
+    failed = [f"{test}: {said.get(test, '?')}" for test in _failed(assignment, result)]
+    return result.error or "; ".join(failed + [f"{k}: {v}" for k, v in result.cell_errors.items()])
+
+
+def _leaks(assignment: Assignment, release: Path) -> tuple[bool, str]:
+    """Look for secret lines anywhere in the student's file, not only in its cells."""
+
+    def strings(data: Any) -> Any:
+        if isinstance(data, str):
+            yield from (line.strip() for line in data.splitlines())
+        elif isinstance(data, dict | list):
+            for item in data.values() if isinstance(data, dict) else data:
+                yield from strings(item)
+
+    there = set(strings(json.loads(release.read_text("utf8"))))
+    found = [f"{line!r} of {cell}" for line, cell in secrets(assignment).items() if line in there]
+    return not found, "; ".join(found)
+
+
+def _exhibits(assignment: Assignment, book: Path) -> list[Finding]:
+    """Compare the mutants with the bug museum of the chapter that the assignment is on."""
+    topic = assignment.notebook.metadata.get("homework", {}).get("topic")
+    if topic is None:
+        return []
+    record = book / "src/dlnotes" / f"{topic}.yml"
+    if not record.is_file():
+        raise HomeworkError(f"{assignment.name}: no chapter {topic}")
+    named = {mutant.name for mutant in assignment.mutants}
+    return [
+        Finding(f"exhibit: {one}", one in named, "" if one in named else "no mutant stands for it")
+        for one in parse_topic(record.read_text("utf8"), record.stem).museum
+    ]

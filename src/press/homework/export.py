@@ -1,0 +1,151 @@
+"""Grades as tables for a spreadsheet, Moodle and Canvas, and as a picture."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from press.homework.assignment import Assignment, HomeworkError
+from press.homework.course import Course, Student
+from press.homework.gradebook import Score
+
+FORMATS = ("csv", "moodle", "canvas")
+# Where each platform's own table has the number of a student.
+NUMBER = {"moodle": "Identifier", "canvas": "ID"}
+
+
+def table(course: Course, assignment: Assignment, scores: list[Score], format: str) -> str:
+    """Return the grades in a format of ``FORMATS``."""
+    if format == "csv":
+        return _plain(course, assignment, scores)
+    roster = course.roster()
+    rows: list[list[object]] = []
+    for score in scores:
+        person = _person(roster, score.student, format)
+        if format == "moodle":
+            rows.append([f"Participant {person.number}", person.name, f"{score.total:g}", ""])
+        else:
+            rows.append([person.name, person.number, "", "", "", f"{score.total:g}"])
+    if format == "moodle":
+        head = [["Identifier", "Full name", "Grade", "Last modified (grade)"]]
+    else:
+        head = [
+            ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", assignment.name],
+            ["    Points Possible", "", "", "", "", f"{assignment.points:g}"],
+        ]
+    return _csv([*head, *rows])
+
+
+def fill_in(
+    course: Course, sheet: Path, column: str | None, scores: list[Score], format: str
+) -> str:
+    """Return a table downloaded from Moodle or Canvas with the grades filled in.
+
+    Everything else in it stays as it is; students who handed in nothing keep an empty grade.
+    """
+    if format not in NUMBER:
+        raise HomeworkError("only sheets of Moodle and Canvas can be filled in: --format")
+    try:
+        with sheet.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise HomeworkError(f"{sheet} cannot be read: {error}") from None
+    head = rows[0] if rows else []
+    column = column or ("Grade" if format == "moodle" else None)
+    for name in (NUMBER[format], column):
+        if name is None or name not in head:
+            raise HomeworkError(
+                f"{sheet} has no column {name!r}; name one with --column: {', '.join(head)}"
+            )
+    number, grade = head.index(NUMBER[format]), head.index(str(column))
+    roster = course.roster()
+    points = {_person(roster, one.student, format).number: one.total for one in scores}
+    for row in rows[1:]:
+        row.extend([""] * (len(head) - len(row)))
+        key = row[number].strip().removeprefix("Participant ").strip()
+        if key in points:
+            row[grade] = f"{points.pop(key):g}"
+    if points:
+        raise HomeworkError(f"{sheet} lacks students that were graded: {', '.join(points)}")
+    return _csv(rows)
+
+
+def _plain(course: Course, assignment: Assignment, scores: list[Score]) -> str:
+    exercises = [one.id for one in assignment.exercises]
+    rows: list[list[object]] = [
+        ["student", "name", *exercises, "total", "points possible", "to be graded", "sandbox"]
+    ]
+    roster = course.roster()
+    for score in scores:
+        name = roster[score.student].name if score.student in roster else ""
+        rows.append(
+            [
+                _harmless(score.student),
+                _harmless(name),
+                *(f"{score.points[one]:g}" for one in exercises),
+                f"{score.total:g}",
+                f"{assignment.points:g}",
+                " ".join(score.waiting),
+                "yes" if score.safe else "unsafe",
+            ]
+        )
+    return _csv(rows)
+
+
+def _person(roster: dict[str, Student], student: str, format: str) -> Student:
+    person = roster.get(student)
+    if person is None or not person.number:
+        raise HomeworkError(
+            f"{student} has no number of {format.capitalize()}: "
+            "was this upload downloaded from there? `--format csv` needs none"
+        )
+    return person
+
+
+def _harmless(text: str) -> str:
+    """Keep a spreadsheet from running a cell that begins like a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def report(assignment: Assignment, scores: list[Score], passed: dict[str, float]) -> str:
+    """Return a picture (SVG): how points are distributed, and which share passed each test."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from dlnotes import lab
+    from dlnotes.lab import PALETTE
+
+    lab.use_house_style()
+    totals = np.array([score.total for score in scores])
+    fig, (left, right) = plt.subplots(
+        1, 2, figsize=(9, 1.2 + 0.3 * max(6, len(passed))), width_ratios=[1, 1.2]
+    )
+    most = assignment.points
+    edges = np.arange(-0.5, np.ceil(most) + 1) if most <= 40 else np.linspace(0, most, 21)
+    left.hist(totals, bins=edges, color=PALETTE["blue"])
+    left.axvline(np.median(totals), color=PALETTE["orange"])
+    left.annotate(
+        f"median {np.median(totals):g}",
+        (np.median(totals), 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(3, 3),
+        textcoords="offset points",
+        color=PALETTE["orange"],
+    )
+    left.set(xlabel=f"points of {most:g}", ylabel="students")
+    left.yaxis.get_major_locator().set_params(integer=True)
+    names = list(passed)[::-1]
+    right.barh(names, [100 * passed[name] for name in names], color=PALETTE["green"])
+    for row, name in enumerate(names):
+        right.text(100 * passed[name] + 1, row, f"{100 * passed[name]:.0f}", va="center")
+    right.set(xlim=(0, 110), xlabel="students who passed, %")
+    file = io.StringIO()
+    fig.savefig(file, format="svg")
+    plt.close(fig)
+    return file.getvalue()
