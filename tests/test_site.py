@@ -27,8 +27,8 @@ from press.records import read_ledger, read_records
 ROOT = Path(__file__).resolve().parent.parent
 
 CHAPTERS = [f"book/{chapter.name}.html" for chapter in book.written(ROOT)]
-PAGES = ["book/index.html", "book/how-to.html", "book/homework.html", "book/api.html"]
-PAGES += ["book/glossary.html", "book/ledger.html", "book/cards.html"]
+PAGES = ["book/index.html", "book/how-to.html", "book/homework.html", "book/notation.html"]
+PAGES += ["book/api.html", "book/glossary.html", "book/ledger.html", "book/cards.html"]
 PAGES += ["book/bibliography.html", "search.html"]
 PAGES += CHAPTERS
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -293,18 +293,23 @@ def move(chrome, slider, number, axis):
     return changed
 
 
-def test_the_keyboard_alone_reaches_and_moves_a_slider(chrome, address):
+def test_the_keyboard_alone_reaches_and_moves_a_control(chrome, address):
     chrome.get(address["file"] + "book/index.html")
+    reached = "return Boolean(document.activeElement.closest('.explore-controls'))"
     for _ in range(80):
         chrome.switch_to.active_element.send_keys(Keys.TAB)
-        focused = chrome.switch_to.active_element
-        if focused.get_attribute("type") == "range":
+        if chrome.execute_script(reached):
             break
-    assert focused.get_attribute("type") == "range"
+    focused = chrome.switch_to.active_element
+    assert chrome.execute_script(reached)
     outline = chrome.execute_script("return getComputedStyle(arguments[0]).outlineStyle", focused)
     assert outline == "solid"  # who has no mouse sees where they are
-    at_end = focused.get_attribute("value") == focused.get_attribute("max")
-    focused.send_keys(Keys.ARROW_LEFT if at_end else Keys.ARROW_RIGHT)
+    before = focused.get_attribute("value")
+    for key in (Keys.ARROW_DOWN, Keys.ARROW_UP):
+        focused.send_keys(key)
+        if focused.get_attribute("value") != before:
+            break
+    assert focused.get_attribute("value") != before
     slider = chrome.find_element(By.CSS_SELECTOR, ".explore[data-axes]")
     WebDriverWait(chrome, 5).until(lambda _: slider.get_attribute("data-frame"))
 

@@ -128,6 +128,7 @@ def table_of_contents(root: Path) -> str:
         "  - file: book/how-to",
         "    title: How to read, run, assign",
         "  - file: book/homework",
+        "  - file: book/notation",
     ]
     for part in parts(root):
         there = [chapter for chapter in part.chapters if chapter.notebook.is_file()]

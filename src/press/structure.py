@@ -56,6 +56,8 @@ def _opening(chapter: Chapter, notebook: Any) -> Iterator[str]:
     prose = _prose(notebook)
     if "At a glance" not in prose or prose.count(COST[0]) != 1:
         yield f"no box At a glance with one {COST[0]}…{COST[1]} for its cost"
+    elif "{ref}`notation`" not in prose:
+        yield "its box At a glance does not lead to the letters: {ref}`notation`"
     parameters = _tagged(notebook, "parameters")
     if [cell.source for cell in parameters] != [PARAMETERS]:
         yield f"not exactly one cell tagged parameters, reading {PARAMETERS!r}"

@@ -110,6 +110,7 @@ PLANTED: dict[str, tuple[Plant, str]] = {
     "another chapter's label": (swap("title", r"\(stream_mean", "(gan"), r"not \(stream_mean\)="),
     "a title that asks nothing": (swap("title", r"\?", "."), "asks a question"),
     "no box": (swap("at-a-glance", "At a glance", "In short"), "no box At a glance"),
+    "no letters": (swap("at-a-glance", "notation", "letters"), "does not lead to the letters"),
     "no place for the cost": (swap("at-a-glance", "<!--cost-->", ""), "no box At a glance"),
     "a second place for the cost": (
         swap("limits", "Every", "<!--cost-->Every"),
