@@ -31,6 +31,9 @@ SOLUTION = re.compile(r"(?ms)^[ \t]*### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLU
 HIDDEN = re.compile(
     r"(?ms)^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS[ \t]*\n?"
 )
+MAGIC = re.compile(r"(?m)^\s*[%!]")
+# Also one that is misspelled: what it should hide would reach the students.
+MARK = re.compile(r"(?i)#+ *(BEGIN|END) *(SOLUTION|HIDDEN)S?( TESTS?)?")
 STUB = "# Your answer\nraise NotImplementedError"
 ID = re.compile(r"[a-z][a-z0-9_-]{0,60}")
 
@@ -103,6 +106,13 @@ class Assignment:
         """All points there are."""
         return sum(one.points + one.by_hand for one in self.exercises)
 
+    @property
+    def topic(self) -> str | None:
+        """The chapter it is on, such as ``attention/self_attention``, if it is on one."""
+        metadata = self.notebook.metadata.get("homework")
+        topic = metadata.get("topic") if isinstance(metadata, dict) else None
+        return topic if isinstance(topic, str) else None
+
 
 def read_master(path: Path) -> Assignment:
     """Read a master notebook; raise HomeworkError with cell and reason if it is not one."""
@@ -135,19 +145,27 @@ def parse_master(name: str, text: str) -> Assignment:
         if cell.cell_type == "code":
             _parse(cell.source, where)
         if kind is None:
+            if mark := MARK.search(cell.source):
+                raise HomeworkError(f"{where}: has {mark[0]!r}, but no tag answer or test")
             continue
         if kind != "mutant":
             _claim(values.get("id"), seen, where)
         if kind == "exercise":
-            title = re.sub(r"^#+\s*", "", cell.source.strip().splitlines()[0])
+            title = re.sub(r"^#+\s*", "", next(iter(cell.source.strip().splitlines()), ""))
+            if not title:
+                raise HomeworkError(f"{where}: needs a heading")
             exercises[values["id"]] = {"title": title, "reread": values.get("reread")}
             continue
         if not exercises:
             raise HomeworkError(f"{where}: stands before the first exercise")
         exercise = list(exercises)[-1]
         if kind == "answer":
-            if not SOLUTION.search(cell.source):
-                raise HomeworkError(f"{where}: no solution between BEGIN and END SOLUTION")
+            if not SOLUTION.search(cell.source) or MARK.search(SOLUTION.sub("", cell.source)):
+                raise HomeworkError(
+                    f"{where}: needs lines `### BEGIN SOLUTION` and `### END SOLUTION`, in pairs"
+                )
+            if cell.cell_type != "code" and "points" not in values:
+                raise HomeworkError(f"{where}: text is graded by hand: needs a tag points=…")
             owner[values["id"]] = exercise
             if "points" in values:
                 by_hand[values["id"]] = _points(values, where)
@@ -155,7 +173,7 @@ def parse_master(name: str, text: str) -> Assignment:
             points = _points(values, where)
             test = Test(values["id"], exercise, points, cell.source)
             _parse(test.public, where)
-            if "### " in test.whole:
+            if MARK.search(test.whole):
                 raise HomeworkError(f"{where}: a mark of hidden tests without its partner")
             tests.append(test)
         else:
@@ -274,7 +292,10 @@ def _parse(source: str, where: str) -> None:
     try:
         ast.parse(source)
     except SyntaxError as error:
-        raise HomeworkError(f"{where}: line {error.lineno}: {error.msg}") from None
+        magic = (
+            ": magics such as %matplotlib are for students' cells" if MAGIC.search(source) else ""
+        )
+        raise HomeworkError(f"{where}: line {error.lineno}: {error.msg}{magic}") from None
 
 
 def _in_format(cell: Any, number: int) -> Any:

@@ -3,6 +3,7 @@
 import builtins
 import contextlib
 import json
+import math
 import os
 import select
 import subprocess
@@ -18,11 +19,18 @@ from press.homework.sandbox import (
     HERE,
     MEGABYTE,
     Limits,
+    NoSandbox,
     boxed,
     refuse_calls,
     unboxed,
     worker_command,
 )
+
+START_SECONDS = 60  # for a box to start, on a busy machine
+MAX_FILES = 100_000  # in scratch folders: each takes a bit of the kernel's memory
+# Questions of arrays. An object that is none would answer for itself, and what to compare with
+# would be sent to it.
+JUDGMENTS = frozenset("all any allclose isclose equal eq ne lt gt le ge".split())
 
 
 class BoxDied(Exception):
@@ -37,9 +45,11 @@ def student_error(name: str, message: str) -> StudentError:
     """Return the exception that stands for one of this name in the box.
 
     It is a StudentError and also of the class so named, so that a test may expect a ValueError.
+    Not of those that end loops: a test that asks `all` of a `map` would end early, and pass.
     """
     kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
+    ends = StopIteration | StopAsyncIteration
+    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, ends):
         with contextlib.suppress(TypeError):  # classes whose layouts do not go together
             return type(name, (StudentError, kind), {})(message)
     return StudentError(f"{name}: {message}" if name else message)
@@ -48,9 +58,14 @@ def student_error(name: str, message: str) -> StudentError:
 class Box:
     """One process for one student's code; ask it, and it answers or is killed."""
 
-    def __init__(self, limits: Limits, safe: bool = True) -> None:
-        self.limits, self.ended = limits, ""
+    def __init__(self, limits: Limits, safe: bool = True, until: float = math.inf) -> None:
+        """Start it; ``until`` is when all of it ends, by ``time.monotonic``.
+
+        Raises NoSandbox if it does not start: that is no fault of the student's.
+        """
+        self.limits, self.ended, self.until = limits, "", math.inf
         self.printed, self._requests = b"", 0
+        self._started = False  # with folders of its own
         self._scratch = None if safe else tempfile.TemporaryDirectory()
         if self._scratch is None:
             calls = refuse_calls()
@@ -77,9 +92,16 @@ class Box:
             for stream in (self._process.stdin, self._process.stdout, self._process.stderr)
             if stream
         )
-        os.set_blocking(self._input, False)
+        for stream in (self._input, self._output):  # whoever is in the box may read and write, too
+            os.set_blocking(stream, False)
         for task in (self._drain, self._watch):
             threading.Thread(target=task, daemon=True).start()
+        try:  # nothing of the student's has run yet: what fails here is the machine's fault
+            self.ask("hello", seconds=START_SECONDS)
+        except BoxDied:
+            said = self.printed.decode("utf8", "replace").strip()
+            raise NoSandbox(f"a box did not start: {said or self.ended}") from None
+        self.until, self._started = until, safe
 
     def ask(self, do: str, seconds: float | None = None, **request: Any) -> Any:
         """Send a request and return the answer's value, still encoded.
@@ -90,7 +112,7 @@ class Box:
         if self.ended:
             raise BoxDied(self.ended)
         self._requests += 1
-        end = time.monotonic() + (seconds or self.limits.call_seconds)
+        end = min(time.monotonic() + (seconds or self.limits.call_seconds), self.until)
         self._write(codec.pack({"do": do, "number": self._requests, **request}), end)
         size = int.from_bytes(self._read(4, end), "big")
         if size > codec.MAX_BYTES:
@@ -105,7 +127,7 @@ class Box:
                 name, message = map(str, content)
             elif kind != "value":
                 raise ValueError
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError, RecursionError, MemoryError):
             raise self._kill("an answer that is none") from None
         if kind == "error":
             raise student_error(name[:80], message[:2000])
@@ -130,20 +152,26 @@ class Box:
     def _write(self, data: bytes, end: float) -> None:
         view = memoryview(data)
         while view:
-            ready = select.select([], [self._input], [], max(0, end - time.monotonic()))[1]
-            if not ready:
+            left = end - time.monotonic()
+            if left < 0 or not select.select([], [self._input], [], left)[1]:
                 raise self._kill("took too long")
             try:
                 view = view[os.write(self._input, view[: 1 << 16]) :]
+            except BlockingIOError:
+                continue
             except OSError:
                 raise self._kill(self._why()) from None
 
     def _read(self, count: int, end: float) -> bytes:
         data = bytearray()
         while len(data) < count:
-            if not select.select([self._output], [], [], max(0, end - time.monotonic()))[0]:
+            left = end - time.monotonic()
+            if left < 0 or not select.select([self._output], [], [], left)[0]:
                 raise self._kill("took too long")
-            piece = os.read(self._output, min(count - len(data), 1 << 20))
+            try:
+                piece = os.read(self._output, min(count - len(data), 1 << 20))
+            except BlockingIOError:  # the student's process was faster, and read its own answer
+                continue
             if not piece:
                 raise self._kill(self._why())
             data += piece
@@ -172,15 +200,29 @@ class Box:
                 if _memory(together, "rss") > most and _memory(together, "pss") > most:
                     self.ended = "took too much memory"
                     self._process.kill()
+                elif len(together) > 1 and self._started and _files(together[1].pid) > MAX_FILES:
+                    self.ended = "made too many files"
+                    self._process.kill()
                 time.sleep(0.2)
+
+
+def _files(process: int) -> int:
+    """Return how many files there are in the scratch folders that a process in a box sees."""
+    made = 0
+    for folder in ("/tmp", "/dev/shm"):
+        with contextlib.suppress(OSError):
+            there = os.statvfs(f"/proc/{process}/root{folder}")
+            made += there.f_files - there.f_ffree
+    return made
 
 
 def _memory(processes: list[psutil.Process], kind: str) -> int:
     used = 0
     for one in processes:
         with contextlib.suppress(psutil.Error):
-            exact = kind == "pss" and hasattr(psutil.Process, "memory_full_info")
-            info = one.memory_full_info() if exact else one.memory_info()
+            info = one.memory_info()
+            with contextlib.suppress(psutil.AccessDenied):  # a process may hide its shared pages
+                info = one.memory_full_info() if kind == "pss" else info
             used += getattr(info, kind, info.rss)
     return used
 
@@ -206,6 +248,8 @@ class Remote:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name in JUDGMENTS:
+            self._refuse()
         return from_box(self._box, self._box.ask("attribute", handle=self._handle, name=name))
 
     def _refuse(self, *_: Any) -> Any:
@@ -227,8 +271,11 @@ def to_box(box: Box, value: Any) -> Any:
 
 
 def from_box(box: Box, data: Any) -> Any:
-    """Decode what the box returned: plain data, or a Remote."""
+    """Decode what the box returned: plain data, or a Remote.
+
+    An array of nothing is refused: it broadcasts, and `allclose` of nothing is true.
+    """
     try:
-        return codec.decode(data, lambda handle: Remote(box, handle))
+        return codec.decode(data, lambda handle: Remote(box, handle), empty=False)
     except (ValueError, TypeError, RecursionError, OverflowError, MemoryError) as error:
         raise StudentError(f"the returned value cannot be read: {error}") from None

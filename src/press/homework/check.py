@@ -25,13 +25,10 @@ class Finding:
 
 def check(course: Course, assignment: Assignment, book: Path, safe: bool) -> list[Finding]:
     """Look at everything that has to hold of an assignment; grade its own answers to find out."""
+    need_built(course, assignment)
     release = course.release(assignment.name)
-    if not release.is_file():
-        raise HomeworkError(f"no {release}: build the assignment first")
     released = nbformat.read(release, as_version=4)
     answers = _solutions(assignment)
-    if _stale(course, assignment):
-        raise HomeworkError(f"{release} is not of this master: build the assignment again")
     full = _graded(course, assignment, released, answers, safe)
     again = _graded(course, assignment, released, answers, safe)
     blank = _graded(course, assignment, released, {}, safe)
@@ -54,8 +51,19 @@ def check(course: Course, assignment: Assignment, book: Path, safe: bool) -> lis
         caught = sorted(_failed(assignment, result))
         said = f"caught by {', '.join(caught)}" if caught else "no test notices"
         findings.append(Finding(f"mutant: {mutant.name}", bool(caught), said))
-    findings += _exhibits(assignment, book)
+    findings += _against_chapter(assignment, book)
     return findings
+
+
+def need_built(course: Course, assignment: Assignment) -> None:
+    """Raise HomeworkError if the student version is not of today's master."""
+    release = course.release(assignment.name)
+    if not release.is_file():
+        raise HomeworkError(f"no {release}: first `build {assignment.name}`")
+    if _stale(course, assignment):
+        raise HomeworkError(
+            f"the master of {assignment.name} was changed: `build` it again, then `check` it"
+        )
 
 
 def _graded(
@@ -82,7 +90,10 @@ def _solutions(assignment: Assignment) -> dict[str, str]:
 def _stale(course: Course, assignment: Assignment) -> bool:
     built = nbformat.read(course.source(assignment.name), as_version=4)
     wanted = source_notebook(assignment)
-    return [cell.source for cell in built.cells] != [cell.source for cell in wanted.cells]
+    was, now = (
+        [(cell.source, cell.metadata.nbgrader) for cell in one.cells] for one in (built, wanted)
+    )
+    return was != now
 
 
 def _failed(assignment: Assignment, result: Result) -> list[str]:
@@ -110,16 +121,21 @@ def _leaks(assignment: Assignment, release: Path) -> tuple[bool, str]:
     return not found, "; ".join(found)
 
 
-def _exhibits(assignment: Assignment, book: Path) -> list[Finding]:
-    """Compare the mutants with the bug museum of the chapter that the assignment is on."""
-    topic = assignment.notebook.metadata.get("homework", {}).get("topic")
+def _against_chapter(assignment: Assignment, book: Path) -> list[Finding]:
+    """Look whether the chapter has the sections named, and a mutant stands for each of its bugs."""
+    topic = assignment.topic
     if topic is None:
         return []
-    record = book / "src/dlnotes" / f"{topic}.yml"
-    if not record.is_file():
+    record, chapter = book / "src/dlnotes" / f"{topic}.yml", book / "book" / f"{topic}.ipynb"
+    if not (record.is_file() and chapter.is_file()):
         raise HomeworkError(f"{assignment.name}: no chapter {topic}")
+    text = chapter.read_text("utf8")
+    labels = [one.reread for one in assignment.exercises if one.reread]
     named = {mutant.name for mutant in assignment.mutants}
     return [
+        Finding(f"reread: {label}", f"({label})=" in text, f"a section of {topic}")
+        for label in dict.fromkeys(labels)
+    ] + [
         Finding(f"exhibit: {one}", one in named, "" if one in named else "no mutant stands for it")
         for one in parse_topic(record.read_text("utf8"), record.stem).museum
     ]

@@ -59,7 +59,7 @@ Unsafe = Annotated[
 def _said(function: Any, *arguments: Any, **options: Any) -> Any:
     try:
         return function(*arguments, **options)
-    except (BookError, NoSandbox) as error:
+    except (BookError, NoSandbox, OSError) as error:
         Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
         raise typer.Exit(2) from None
 
@@ -80,7 +80,7 @@ def _need_box(course: Course, unsafe: bool) -> None:
         )
         return
     try:
-        require_box(course.limits, _outside(course))
+        require_box(course.limits, _said(_outside, course))
     except NoSandbox as error:
         Console(stderr=True).print(
             f"[red]error:[/red] no safe box on this machine: {escape(str(error))}\n"
@@ -128,17 +128,18 @@ def init(
     """Make the private folder of a course: settings, and masters to start from."""
     from press.homework.gradebook import write_configuration
 
+    masters = sorted((_said(find_root) / "homework/masters").glob("*.ipynb"))
     if (folder / SETTINGS).exists():
         _said(_refuse, f"{folder} is a course already")
     limits = "".join(f"# {key} = {value}\n" for key, value in vars(Limits()).items())
-    write_atomically(folder / SETTINGS, SETTINGS_TEXT + limits)
+    _said(write_atomically, folder / SETTINGS, SETTINGS_TEXT + limits)
     write_atomically(
         folder / ".gitignore", "# Solutions and students' work: not for publishing.\n*\n"
     )
     write_configuration(folder)
     (folder / "masters").mkdir(parents=True, exist_ok=True)
     console.print(f"made {folder}", highlight=False)
-    for master in sorted((_said(find_root) / "homework/masters").glob("*.ipynb")) * examples:
+    for master in masters * examples:
         shutil.copyfile(master, folder / "masters" / master.name)
         console.print(f"  masters/{master.name}: an example", highlight=False)
 
@@ -173,9 +174,15 @@ def build(
         ("in nbgrader's format", place.source(assignment.name)),
     ):
         console.print(f"{label}: {_short(path)}", markup=False, highlight=False, soft_wrap=True)
+    if not assignment.topic and any(one.reread for one in assignment.exercises):
+        console.print(
+            "[yellow]no links:[/yellow] reread= needs the chapter in the notebook's metadata, "
+            'such as "homework": {"topic": "attention/self_attention"}',
+            highlight=False,
+        )
     if student_to:
         released = place.release(assignment.name)
-        write_atomically(student_to / released.name, released.read_bytes())
+        _said(write_atomically, student_to / released.name, released.read_bytes())
 
 
 def _short(path: Path) -> str:
@@ -192,7 +199,7 @@ def check(name: Name, course: Folder = Path(FOLDER), unsafe: Unsafe = False) -> 
 
     place, assignment = _open(course, name)
     _need_box(place, unsafe)
-    findings = _said(look, place, assignment, find_root(), not unsafe)
+    findings = _said(look, place, assignment, _said(find_root), not unsafe)
     table = Table("must hold", "", "")
     for one in findings:
         table.add_row(
@@ -212,15 +219,14 @@ def rehearse(
     course: Folder = Path(FOLDER),
 ) -> None:
     """Write made-up uploads, good, bad and hostile, as Moodle would give them."""
+    from press.homework.check import need_built
     from press.homework.rehearsal import moodle_zip
     from press.homework.rehearsal import uploads as make
 
     place, assignment = _open(course, name)
-    release = place.release(assignment.name)
-    if not release.is_file():
-        _said(_refuse, f"no {release}: build the assignment first")
-    made = make(assignment, nbformat.read(release, as_version=4), students)
-    write_atomically(uploads, moodle_zip(made, assignment.name))
+    _said(need_built, place, assignment)
+    made = make(assignment, nbformat.read(place.release(assignment.name), as_version=4), students)
+    _said(write_atomically, uploads, moodle_zip(made, assignment.name))
     console.print(f"{len(made)} uploads in {uploads}", highlight=False)
 
 
@@ -234,9 +240,11 @@ def collect(
 
     Uploads that cannot be used are named with the reason; the exit status is 0 all the same.
     """
+    from press.homework.check import need_built
     from press.homework.uploads import collect as take
 
     place, assignment = _open(course, name)
+    _said(need_built, place, assignment)
     report = _said(take, place, assignment.name, uploads)
     table = Table("file", "student", "", "notes")
     for one in report:
@@ -247,7 +255,9 @@ def collect(
     if table.row_count:
         console.print(table)
     counts = Counter(one.outcome for one in report)
-    console.print(", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "none")
+    console.print(
+        ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "no files"
+    )
 
 
 def _plain(text: str) -> str:
@@ -278,15 +288,19 @@ def grade(
 ) -> None:
     """Grade what was collected; a run that was stopped goes on where it stopped."""
     from press.homework import gradebook
+    from press.homework.check import need_built
     from press.homework.grade_all import already_graded, grade_all, to_grade
     from press.homework.grade_all import workers as cluster
 
     place, assignment = _open(course, name)
-    if scheduler is None:
-        _need_box(place, unsafe)
+    _said(need_built, place, assignment)
     everybody = place.students(assignment.name)
+    if not everybody:
+        _said(_refuse, f"no answers to {assignment.name} are here yet: first `collect` them")
     if unknown := set(student or ()) - set(everybody):
         _said(_refuse, f"nothing was collected of {', '.join(sorted(unknown))}")
+    if scheduler is None:
+        _need_box(place, unsafe)
     prints = to_grade(place, assignment.name, student or everybody, not unsafe)
     done = set() if again else already_graded(place, assignment.name, prints)
     waiting = {one: prints[one] for one in prints if one not in done}
@@ -311,6 +325,13 @@ def grade(
             _said(gradebook.record, place, assignment, one)
             progress.advance(book)
     failed = _show(place, assignment, list(prints))
+    waiting_for = [one.student for one in _said(gradebook.scores, place, assignment) if one.waiting]
+    if waiting_for:
+        console.print(
+            f"{len(waiting_for)} wait for points by hand, which this table leaves out: "
+            f"{', '.join(waiting_for[:10])}{' …' if len(waiting_for) > 10 else ''}",
+            highlight=False,
+        )
     raise typer.Exit(1 if failed else 0)
 
 
@@ -330,8 +351,8 @@ def _security(tls: tuple[Path, Path, Path] | None) -> Any:
 
 def _show(course: Course, assignment: Assignment, students: list[str]) -> list[str]:
     """Print what was found; return the students for whom grading itself failed."""
-    table = Table("student", *(one.id for one in assignment.exercises), "points", "s", "")
-    failed = []
+    table = Table("student", "name", *(one.id for one in assignment.exercises), "points", "s", "")
+    failed, roster = [], course.roster()
     for student in students:
         result = json.loads(course.result(assignment.name, student).read_text("utf8"))
         points = Counter[str]()
@@ -345,6 +366,7 @@ def _show(course: Course, assignment: Assignment, students: list[str]) -> list[s
             notes.append(f"box died {result['restarts']} times")
         table.add_row(
             student,
+            escape(_plain(roster[student].name)) if student in roster else "",
             *(f"{points[one.id]:g}" for one in assignment.exercises),
             f"{sum(points.values()):g}",
             f"{result['seconds']:.1f}",
@@ -372,10 +394,19 @@ def mark(
 
 
 @app.command()
-def feedback(name: Name, course: Folder = Path(FOLDER)) -> None:
+def feedback(
+    name: Name,
+    pack: Annotated[
+        Path | None,
+        typer.Option(
+            "--zip", metavar="FILE", help="Also for Moodle's *Upload multiple feedback files*."
+        ),
+    ] = None,
+    course: Folder = Path(FOLDER),
+) -> None:
     """Write one page per student: points, what public tests said, what to read again."""
     from press.homework import gradebook
-    from press.homework.feedback import write_feedback
+    from press.homework.feedback import moodle_zip, write_feedback
 
     place, assignment = _open(course, name)
     scores = _said(gradebook.scores, place, assignment)
@@ -383,6 +414,10 @@ def feedback(name: Name, course: Folder = Path(FOLDER)) -> None:
         write_feedback(place, assignment, score)
     folder = place.feedback(assignment.name, "x").parent
     console.print(f"{len(scores)} pages in {_short(folder)}", highlight=False)
+    if pack:
+        packed = _said(moodle_zip, place, assignment, [score.student for score in scores])
+        _said(write_atomically, pack, packed)
+        console.print(f"packed in {pack}", highlight=False)
 
 
 @app.command()
@@ -413,11 +448,13 @@ def export(
     if waiting and not unfinished:
         _said(
             _refuse,
-            f"{len(waiting)} students wait for points by hand ({'; '.join(waiting[:5])}"
+            f"{len(waiting)} wait for points by hand ({'; '.join(waiting[:5])}"
             f"{' …' if len(waiting) > 5 else ''}): give them with `mark`, or use --unfinished",
         )
     if into:
-        text = _said(tables.fill_in, place, into, column, scores, format)
+        text, gone = _said(tables.fill_in, place, into, column, scores, format)
+        if gone:
+            console.print(f"[yellow]not in {escape(str(into))}:[/yellow] {', '.join(gone)}")
     else:
         text = _said(tables.table, place, assignment, scores, format)
     ending = "" if format == "csv" else f"-{format}"
@@ -434,8 +471,6 @@ def report(name: Name, course: Folder = Path(FOLDER)) -> None:
 
     place, assignment = _open(course, name)
     scores = _said(gradebook.scores, place, assignment)
-    if not scores:
-        _said(_refuse, "nothing is graded yet")
     passed = Counter[str]()
     for score in scores:
         path = place.result(assignment.name, score.student)

@@ -12,6 +12,7 @@ from typing import Any
 
 MAX_BYTES = 16 << 20  # of one message
 MAX_DEPTH = 20
+MAX_KEYS = 10_000  # of a dict, but for strings: others can be chosen so that their hashes are one
 DTYPES = frozenset(
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
     "float16 float32 float64 complex64 complex128".split()
@@ -57,8 +58,17 @@ def encode(value: Any, handle: Callable[[Any], int] | None = None, depth: int = 
     return {"handle": handle(value)}
 
 
-def decode(data: Any, handle: Callable[[int], Any] | None = None, depth: int = 0) -> Any:
-    """Turn JSON back into a value of exactly the types above; raise ValueError for all else."""
+def decode(
+    data: Any,
+    handle: Callable[[int], Any] | None = None,
+    depth: int = 0,
+    *,
+    empty: bool = True,
+) -> Any:
+    """Turn JSON back into a value of exactly the types above; raise ValueError for all else.
+
+    Unless ``empty``, arrays and tensors without elements are among all else.
+    """
     if depth > MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
     if data is None or type(data) in (bool, int, float, str):
@@ -68,7 +78,7 @@ def decode(data: Any, handle: Callable[[int], Any] | None = None, depth: int = 0
     ((kind, content),) = data.items()
 
     def inner(item: Any) -> Any:
-        return decode(item, handle, depth + 1)
+        return decode(item, handle, depth + 1, empty=empty)
 
     if kind == "int" and type(content) is str and len(content) < 10_000:
         return int(content, 16)
@@ -85,9 +95,12 @@ def decode(data: Any, handle: Callable[[int], Any] | None = None, depth: int = 0
         if kind == "tuple":
             return tuple(inner(item) for item in content)
         if kind == "dict":
-            return {inner(key): inner(item) for key, item in content}
+            pairs = [(inner(key), inner(item)) for key, item in content]
+            if sum(type(key) is not str for key, _ in pairs) > MAX_KEYS:
+                raise ValueError(f"a dict of more than {MAX_KEYS} keys that are no strings")
+            return dict(pairs)
         if kind in ("array", "scalar", "tensor"):
-            return _array(kind, *content)
+            return _array(kind, empty, *content)
     raise ValueError("not a value")
 
 
@@ -95,7 +108,7 @@ def _bytes(array: Any) -> list[Any]:
     return [str(array.dtype), list(array.shape), base64.b64encode(array.tobytes()).decode()]
 
 
-def _array(kind: str, dtype: str, shape: list[int], text: str) -> Any:
+def _array(kind: str, empty: bool, dtype: str, shape: list[int], text: str) -> Any:
     import numpy as np
 
     if dtype not in DTYPES or len(shape) > 16 or not all(type(n) is int and n >= 0 for n in shape):
@@ -103,6 +116,10 @@ def _array(kind: str, dtype: str, shape: list[int], text: str) -> Any:
     raw = base64.b64decode(text, validate=True)
     if math.prod(shape) * np.dtype(dtype).itemsize != len(raw):
         raise ValueError("not an array: its bytes do not fill its shape")
+    if not (raw or empty):
+        raise ValueError(f"it holds an array without elements, of shape {tuple(shape)}")
+    if dtype == "bool" and raw.translate(None, b"\0\1"):
+        raise ValueError("not an array: neither true nor false")
     array = np.frombuffer(raw, dtype).reshape(shape).copy()
     if kind == "tensor":
         import torch

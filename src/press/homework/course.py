@@ -125,11 +125,11 @@ def open_course(root: Path) -> Course:
     path = root / SETTINGS
     try:
         settings = tomllib.loads(path.read_text("utf8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise HomeworkError(
             f"no {path}: make the folder with `python -m press homework init {root}`"
         ) from None
-    except tomllib.TOMLDecodeError as error:
+    except (OSError, ValueError) as error:  # unreadable, no text, or no TOML
         raise HomeworkError(f"{path}: {error}") from None
     known = {one.name: one.type for one in fields(Limits)}
     given: dict[str, Any] = settings.get("limits", {})

@@ -44,10 +44,41 @@ def fill(folder):
     except OSError:
         pass
     for name in os.listdir(folder):
-        os.unlink(f"{folder}/{name}")
+        if name.startswith("fill-"):
+            os.unlink(f"{folder}/{name}")
     return written
 
+def mounts():
+    with open("/proc/self/mounts") as file:
+        places = [line.split()[1].encode().decode("unicode_escape") for line in file]
+    return [one for one in places if one not in ("/tmp", "/dev/shm")]
+
+def strangers():
+    found = set()
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{process}/environ", errors="replace") as file:
+                found |= {pair.partition("=")[0] for pair in file.read().split(chr(0)) if pair}
+        except OSError:
+            pass
+    return found
+
+def uncounted():
+    ways = {"memfd": lambda: os.memfd_create("x"), "sockets": socket.socketpair,
+            "shared memory": lambda: 1 / (1 + libc.shmget(0, 4096, 0o1600))}
+    open_ways = []
+    for name, way in ways.items():
+        try:
+            way()
+            open_ways.append(name)
+        except (OSError, ZeroDivisionError):
+            pass
+    return open_ways
+
 def connect():
+    with open("/proc/net/route") as file:
+        if len(file.readlines()) > 1:
+            return True
     try:
         socket.create_connection(("127.0.0.1", 9), 1)
     except PermissionError:
@@ -87,9 +118,8 @@ print(json.dumps({
     "rights": max(int(line.split()[1], 16) for line in rights.splitlines()
                   if line.startswith(("CapInh", "CapPrm", "CapEff", "CapAmb"))),
     "privileges": "NoNewPrivs:\\t1" in rights,
-    "writable": [one for one in ("/", "/usr", "/dev", "/proc/sys", "/box", sys.prefix,
-                                 sys.base_prefix)
-                 if can_write(one)],
+    "writable": [one for one in ("/proc/sys", "/box", *mounts()) if can_write(one)],
+    "uncounted": uncounted(),
     "filled": max(fill("/tmp"), fill("/dev/shm")),
     "seen": [one for one in given["hidden"] if os.path.exists(one)],
     "processes": sum(name.isdigit() for name in os.listdir("/proc")),
@@ -101,7 +131,7 @@ print(json.dumps({
     "forked": fork_many(given["too_many"]),
     "file": resource.getrlimit(resource.RLIMIT_FSIZE)[0],
     "cpu": resource.getrlimit(resource.RLIMIT_CPU)[0],
-    "environment": sorted(os.environ),
+    "environment": sorted(strangers() | set(os.environ)),
 }))
 """
 
@@ -196,11 +226,18 @@ def _verdicts(found: dict[str, Any], limits: Limits) -> list[Probe]:
         Probe("no namespaces of its own", not found["namespace"]),
         Probe("memory is limited", not found["allocated"]),
         Probe(
+            "no memory that is not counted", not found["uncounted"], ", ".join(found["uncounted"])
+        ),
+        Probe(
             "processes are limited", found["forked"] <= limits.processes, f"{found['forked']} made"
         ),
         Probe("files are limited", found["file"] == limits.file_mb << 20),
         Probe("time is limited", 0 < found["cpu"] <= max(1, round(limits.submission_seconds))),
-        Probe("no secrets in the environment", not _strangers(found["environment"])),
+        Probe(
+            "no secrets in the environment",
+            not _strangers(found["environment"]),
+            ", ".join(_strangers(found["environment"])[:5]),
+        ),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,8 +11,7 @@ from press.homework.course import Course, Student
 from press.homework.gradebook import Score
 
 FORMATS = ("csv", "moodle", "canvas")
-# Where each platform's own table has the number of a student.
-NUMBER = {"moodle": "Identifier", "canvas": "ID"}
+PLATFORMS = ("moodle", "canvas")
 
 
 def table(course: Course, assignment: Assignment, scores: list[Score], format: str) -> str:
@@ -21,7 +21,7 @@ def table(course: Course, assignment: Assignment, scores: list[Score], format: s
     roster = course.roster()
     rows: list[list[object]] = []
     for score in scores:
-        person = _person(roster, score.student, format)
+        person = numbered(roster, score.student, format)
         if format == "moodle":
             rows.append([f"Participant {person.number}", person.name, f"{score.total:g}", ""])
         else:
@@ -38,36 +38,41 @@ def table(course: Course, assignment: Assignment, scores: list[Score], format: s
 
 def fill_in(
     course: Course, sheet: Path, column: str | None, scores: list[Score], format: str
-) -> str:
+) -> tuple[str, list[str]]:
     """Return a table downloaded from Moodle or Canvas with the grades filled in.
 
-    Everything else in it stays as it is; students who handed in nothing keep an empty grade.
+    Everything else in it stays as it is; students who handed in nothing keep an empty grade. Those
+    who were graded but are not in the table, since they left the course, are returned, too.
     """
-    if format not in NUMBER:
-        raise HomeworkError("only sheets of Moodle and Canvas can be filled in: --format")
+    if format not in PLATFORMS:
+        raise HomeworkError("only tables of Moodle and Canvas can be filled in: say --format")
     try:
         with sheet.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise HomeworkError(f"{sheet} cannot be read: {error}") from None
     head = rows[0] if rows else []
-    column = column or ("Grade" if format == "moodle" else None)
-    for name in (NUMBER[format], column):
-        if name is None or name not in head:
-            raise HomeworkError(
-                f"{sheet} has no column {name!r}; name one with --column: {', '.join(head)}"
-            )
-    number, grade = head.index(NUMBER[format]), head.index(str(column))
+    column = column or ("Grade" if format == "moodle" else "")
+    if column not in head:
+        missing = f"has no column {column!r}" if column else "has many columns"
+        raise HomeworkError(f"{sheet} {missing}; name one with --column: {', '.join(head)}")
+    if format == "canvas" and "ID" not in head:
+        raise HomeworkError(f"{sheet} has no column 'ID': is it Canvas's gradebook?")
+    # Moodle's first column is the number, whatever it is called in its language.
+    number, grade = 0 if format == "moodle" else head.index("ID"), head.index(column)
     roster = course.roster()
-    points = {_person(roster, one.student, format).number: one.total for one in scores}
+    points = {numbered(roster, one.student, format).number: one.total for one in scores}
+    graded = len(points)
     for row in rows[1:]:
         row.extend([""] * (len(head) - len(row)))
-        key = row[number].strip().removeprefix("Participant ").strip()
+        key = re.sub(r"^\D*", "", row[number]).strip()  # "Participant 1001"
         if key in points:
             row[grade] = f"{points.pop(key):g}"
-    if points:
-        raise HomeworkError(f"{sheet} lacks students that were graded: {', '.join(points)}")
-    return _csv(rows)
+    if len(points) == graded:
+        raise HomeworkError(
+            f"{sheet} has none of the students that were graded: is it the right one?"
+        )
+    return _csv(rows), list(points)
 
 
 def _plain(course: Course, assignment: Assignment, scores: list[Score]) -> str:
@@ -92,7 +97,8 @@ def _plain(course: Course, assignment: Assignment, scores: list[Score]) -> str:
     return _csv(rows)
 
 
-def _person(roster: dict[str, Student], student: str, format: str) -> Student:
+def numbered(roster: dict[str, Student], student: str, format: str) -> Student:
+    """Return a student whose number on the platform is known; raise HomeworkError if it is not."""
     person = roster.get(student)
     if person is None or not person.number:
         raise HomeworkError(

@@ -5,9 +5,12 @@ graded is written at once; a run that was killed goes on where it stopped.
 """
 
 import ast
+import contextlib
 import hashlib
 import json
 import multiprocessing
+import os
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 
 from press.files import write_atomically
 from press.homework.assignment import HomeworkError, parse_master
 from press.homework.course import Course
-from press.homework.sandbox import Limits
+from press.homework.sandbox import MEGABYTE, Limits
 
 GRACE = 30  # seconds on top of a submission's own limit: an instructor's test may hang, too
 
@@ -34,7 +38,9 @@ def grade_in_process(master: tuple[str, str], submission: str, limits: Limits, s
     # Imported once, by the process that each grader is forked from.
     context.set_forkserver_preload(["press.homework.grading", *_imports(*master)])
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, master, submission, limits, safe))
+    process = context.Process(
+        target=_child, args=(theirs, dict(os.environ), master, submission, limits, safe)
+    )
     try:
         process.start()
     except AssertionError:
@@ -78,16 +84,39 @@ def _failed(why: str, safe: bool) -> dict[str, Any]:
 
 
 def _child(
-    answer: Any, master: tuple[str, str], submission: str, limits: Limits, safe: bool
+    answer: Any,
+    environment: dict[str, str],
+    master: tuple[str, str],
+    submission: str,
+    limits: Limits,
+    safe: bool,
 ) -> None:
-    from press.homework.grading import Result, grade
+    from press.homework.grading import Result, grade, readable
 
+    os.environ.clear()  # of the process that this one was forked from
+    os.environ.update(environment)
+    _keep_small(limits)
     try:
         notebook = nbformat.reads(submission, as_version=4)
         result = grade(parse_master(*master), notebook, limits, safe)
     except Exception as error:
-        result = Result(error=f"{type(error).__name__}: {str(error)[:500]}", safe=safe)
+        why = readable(f"{type(error).__name__}: {str(error)[:500]}")
+        result = Result(error=why, safe=safe)
     answer.send_bytes(json.dumps(result.data()).encode())
+
+
+def _keep_small(limits: Limits) -> None:
+    """Let this process take no more memory than a box may.
+
+    What students return is small, but a test may make much of it: two small arrays broadcast to a
+    huge one. If memory runs out all the same, the kernel shall end this process or its box, and
+    nothing else of the instructor's.
+    """
+    used = getattr(psutil.Process().memory_info(), "data", 0)
+    with contextlib.suppress(OSError, ValueError):  # where the system knows these
+        hardest = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (used + limits.memory_mb * MEGABYTE, hardest))
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 @contextmanager

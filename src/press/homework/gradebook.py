@@ -14,13 +14,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from press.files import write_atomically
-from press.homework.assignment import Assignment, HomeworkError, source_notebook
+from press.homework.assignment import STUB, Assignment, HomeworkError, source_notebook
 from press.homework.course import Course
 
 CONFIGURATION = """# For JupyterLab's Formgrader; grades come from `python -m press homework grade`.
@@ -58,13 +59,14 @@ def release(course: Course, assignment: Assignment) -> None:
         from nbgrader.coursedir import CourseDirectory
         from traitlets.config import Config
 
-        text = nbformat.writes(source_notebook(assignment)) + "\n"
-        write_atomically(course.source(assignment.name), text)
+        files = course.source(assignment.name), course.release(assignment.name)
+        before = {path: path.read_bytes() for path in files if path.is_file()}
+        write_atomically(files[0], nbformat.writes(source_notebook(assignment)) + "\n")
         config = Config()
         config.CourseDirectory.root = str(course.root)
         config.CourseDirectory.course_id = "homework"
         config.CourseDirectory.assignment_id = assignment.name
-        config.ClearSolutions.code_stub = {"python": "# Your answer\nraise NotImplementedError"}
+        config.ClearSolutions.code_stub = {"python": STUB}
         config.ClearSolutions.text_stub = "Your answer"
         config.GenerateAssignment.force = True
         converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
@@ -73,8 +75,22 @@ def release(course: Course, assignment: Assignment) -> None:
         try:
             converter.start()
         except (Exception, SystemExit):
-            last = said.getvalue().strip().splitlines()[-4:]
-            raise HomeworkError(f"nbgrader made no student version: {' '.join(last)}") from None
+            for path in files:
+                path.unlink(missing_ok=True)
+            for path, data in before.items():
+                write_atomically(path, data)
+            raise HomeworkError(_refusal(assignment.name, said.getvalue())) from None
+
+
+def _refusal(name: str, said: str) -> str:
+    """Say why nbgrader made no student version."""
+    if "Cannot add or remove cells" in said:
+        return (
+            f"submissions of {name} are in the gradebook already: no cell can be added or removed "
+            "any more, nor an id changed; what stands in a cell, and its points, can"
+        )
+    last = said.strip().splitlines()[-4:]
+    return f"nbgrader made no student version: {' '.join(last)}"
 
 
 def record(course: Course, assignment: Assignment, student: str) -> None:
@@ -84,13 +100,16 @@ def record(course: Course, assignment: Assignment, student: str) -> None:
     """
     name = assignment.name
     result = json.loads(course.result(name, student).read_text("utf8"))
+    if result["error"]:
+        return  # no score is better than a wrong one
     shown = course.autograded(name, student)
     old = nbformat.read(shown, as_version=4) if shown.is_file() else None
     if old and old.metadata.get("homework") == {"fingerprint": result["fingerprint"]}:
         return
     submitted = nbformat.read(course.answers(name, student), as_version=4)
     blank = _answers(nbformat.read(course.release(name), as_version=4))
-    now, before = _answers(submitted), _answers(old) if old else {}
+    page = _for_formgrader(assignment, submitted, result)
+    given, now, before = _answers(submitted), _answers(page), _answers(old) if old else {}
     person = course.roster().get(student)
     with _open(course) as book:
         book.update_or_create_student(student, last_name=person.name if person else "")
@@ -100,15 +119,14 @@ def record(course: Course, assignment: Assignment, student: str) -> None:
             grade.auto_score, grade.needs_manual_grade = points, False
         for answer in assignment.by_hand:
             grade = book.find_grade(answer, name, name, student)
-            empty = now.get(answer) == blank.get(answer)
-            changed = grade.manual_score is None or now.get(answer) != before.get(answer)
+            empty, unseen = given.get(answer) == blank.get(answer), grade.manual_score is None
+            waits = grade.needs_manual_grade or unseen or now.get(answer) != before.get(answer)
             grade.auto_score = 0.0 if empty else None
-            grade.needs_manual_grade = not empty and changed
+            grade.needs_manual_grade = waits and not (empty and unseen)
         for answer in assignment.owner:
             comment = book.find_comment(answer, name, name, student)
-            comment.auto_comment = "No answer." if now.get(answer) == blank.get(answer) else None
+            comment.auto_comment = "No answer." if given.get(answer) == blank.get(answer) else None
         book.db.commit()
-    page = _for_formgrader(assignment, submitted, result)
     write_atomically(shown, nbformat.writes(page) + "\n")
 
 
@@ -141,6 +159,8 @@ def graded(course: Course, name: str) -> list[str]:
 def scores(course: Course, assignment: Assignment) -> list[Score]:
     """Return everybody's grade for an assignment."""
     name, found = assignment.name, []
+    if not graded(course, name):
+        raise HomeworkError(f"nothing of {name} is graded yet: first `collect`, then `grade`")
     owner = {test.id: test.exercise for test in assignment.tests} | {
         answer: assignment.owner[answer] for answer in assignment.by_hand
     }
@@ -181,6 +201,8 @@ def _open(course: Course) -> Iterator[Any]:
 @contextmanager
 def _nbgrader() -> Iterator[None]:
     """Let nbgrader find what it calls, and keep its own deprecated calls to itself."""
+    if find_spec("nbgrader") is None:
+        raise HomeworkError("nbgrader is not installed: `make homework` adds it")
     before = os.environ["PATH"]
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"  # alembic lies there
     try:

@@ -22,6 +22,7 @@ from press.homework.box import Box, BoxDied, StudentError, from_box, to_box
 from press.homework.sandbox import Limits
 
 MESSAGE = 600  # characters
+MAX_PICTURE = 3 << 20  # bytes
 HIDDEN_MESSAGE = "a hidden test failed"
 
 
@@ -71,9 +72,12 @@ class _Names(dict[str, Any]):
         self.run = run
 
     def __missing__(self, name: str) -> Any:
-        if name in self.run.exports:
+        if name not in self.run.exports:
+            raise KeyError(name)
+        try:
             return self.run.get(name)
-        raise KeyError(name)
+        except KeyError as error:  # to Python it would mean: look for a builtin of this name
+            raise StudentError(f"{name} cannot be had: {error}") from None
 
 
 class _Run:
@@ -99,7 +103,7 @@ class _Run:
                 raise _GaveUp("its box died too often")
             if time.monotonic() > self.end:
                 raise _GaveUp("it took too long")
-            self.box = Box(self.limits, self.safe)
+            self.box = Box(self.limits, self.safe, self.end)
             self._run_cells(self.box)
         return self.box
 
@@ -205,8 +209,13 @@ class _GaveUp(Exception):
     """No more tries for this submission."""
 
 
+def readable(text: str) -> str:
+    """Return text that can be written to a file and cannot steer a terminal."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)
+
+
 def _said(error: Exception) -> str:
-    name, text = type(error).__name__, str(error).strip()
+    name, text = type(error).__name__, readable(str(error)[: 2 * MESSAGE]).strip()
     if isinstance(error, AssertionError) and not isinstance(error, StudentError):
         return text or "an assertion failed"
     return text if name == "StudentError" else f"{name}: {text}".removesuffix(": ")
@@ -267,5 +276,6 @@ def _pngs(pictures: Any) -> list[str]:
             if channels == 4 and min(height, width) > 0 and max(height, width) <= 2000:
                 file = io.BytesIO()
                 Image.fromarray(pixels).save(file, format="png")
-                made.append(base64.b64encode(file.getvalue()).decode())
+                if file.tell() <= MAX_PICTURE:
+                    made.append(base64.b64encode(file.getvalue()).decode())
     return made

@@ -28,7 +28,9 @@ REFUSED = (
     "keyctl add_key request_key bpf perf_event_open userfaultfd io_uring_setup io_uring_enter "
     "io_uring_register kexec_load init_module finit_module delete_module open_by_handle_at "
     "name_to_handle_at move_mount fsopen fsconfig fsmount open_tree mount_setattr quotactl swapon "
-    "swapoff reboot acct"
+    "swapoff reboot acct chroot syslog fanotify_init kcmp pidfd_getfd modify_ldt io_setup "
+    # Memory that belongs to no process, where no limit and no watchdog would find it.
+    "memfd_create shmget shmat msgget semget mq_open socketpair"
 ).split()
 CLONE_NEWUSER = 0x10000000
 
@@ -87,18 +89,22 @@ def refuse_calls() -> int:
 
 def boxed(command: list[str], limits: Limits, filter_file: int) -> list[str]:
     """Return ``command`` with the box around it."""
-    missing = [name for name, path in programs().items() if path is None]
+    found = programs()
+    missing = [name for name, path in found.items() if path is None]
     if missing:
         raise NoSandbox(f"not installed: {', '.join(missing)}")
     root = os.geteuid() == 0
-    words = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+    # bubblewrap itself starts without the grader's environment: its first process stays in the box,
+    # where /proc would show it to a user of the same name.
+    words = ["env", "-i", str(found["bwrap"])]
+    words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     words += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "box"]
     words += [] if root else ["--unshare-user", "--disable-userns"]
-    words += _files()
     words += ["--proc", "/proc", "--dev", "/dev"]
     for folder, size in (("/tmp", 2 * limits.file_mb), ("/dev/shm", limits.file_mb)):
         words += ["--size", str(size * MEGABYTE), "--perms", "1777", "--tmpfs", folder]
-    words += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--clearenv"]
+    words += _files()  # after /tmp, where Python may live
+    words += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
     for name, value in _environment("/tmp").items():
         words += ["--setenv", name, value]
     words += ["--seccomp", str(filter_file), "--cap-drop", "ALL"]
@@ -132,6 +138,7 @@ def _limited(limits: Limits) -> list[str]:
     return [
         "prlimit",
         f"--as={limits.address_space_mb * MEGABYTE}",
+        f"--data={limits.address_space_mb * MEGABYTE}",
         f"--nproc={limits.processes}",
         f"--cpu={max(1, round(limits.submission_seconds))}",
         f"--fsize={limits.file_mb * MEGABYTE}",
@@ -183,5 +190,5 @@ def _files() -> list[str]:
     for key in ("purelib", "platlib"):
         book = Path(sysconfig.get_path(key), "dlnotes")
         if book.is_dir() and str(book) not in words:
-            words += ["--perms", "0755", "--tmpfs", str(book)]
+            words += ["--perms", "0755", "--tmpfs", str(book), "--remount-ro", str(book)]
     return words

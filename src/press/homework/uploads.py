@@ -9,8 +9,9 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import nbformat
@@ -22,8 +23,8 @@ from press.homework.course import Course, Student
 
 MAX_BYTES = 20 << 20  # of one upload
 MAX_FILES = 10_000
-# "Ada Lovelace_4711_assignsubmission_file_/answers.ipynb", with or without the slash.
-MOODLE = re.compile(r"(?P<name>[^_/]+)_(?P<number>\d+)_assignsubmission_file_/?(?P<file>.*)")
+# "Ada Lovelace_4711_assignsubmission_file_": a folder, or what the name of a file begins with.
+MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_file_.*")
 # "lovelaceada_LATE_4711_90210_answers-2.ipynb": user, submission, a number if handed in again.
 CANVAS = re.compile(
     r"(?P<name>[^_/]+)_(?:LATE_)?(?P<number>\d+)_\d+_(?P<file>.*?)(?:-(?P<again>\d+))?\.ipynb"
@@ -35,9 +36,14 @@ class Entry:
     """One file of an upload."""
 
     path: str
-    data: bytes | None
+    read: Callable[[], bytes] | None
+    """Reads it when its turn comes, since all of them together may be more than memory holds."""
     problem: str = ""
     time: float = 0.0
+
+
+class Unreadable(ValueError):
+    """A file that is there, and cannot be read."""
 
 
 @dataclass
@@ -67,13 +73,18 @@ def collect(course: Course, name: str, uploads: Path) -> list[Collected]:
         del order
         one = Collected(entry.path, student.id if student else "", "skipped")
         report.append(one)
-        if student is None or entry.data is None:
+        if student is None or entry.read is None:
             one.notes.append(entry.problem or "its name does not say whose it is")
             continue
+        other = people.get(student.id.casefold())
+        if other and (other.id, other.name) != (student.id, student.name):
+            one.notes.append(f"{student.name!r} and {other.name!r} make the same id: rename one")
+            continue
         try:
-            notebook, one.notes = pour(released, parse(entry.data))
+            data = entry.read()
+            notebook, one.notes = pour(released, parse(data))
             text = nbformat.writes(notebook) + "\n"
-        except NotANotebook as error:
+        except (NotANotebook, Unreadable) as error:
             one.notes.append(str(error))
             continue
         except Exception as error:  # an upload must never end the collecting of the others
@@ -81,11 +92,11 @@ def collect(course: Course, name: str, uploads: Path) -> list[Collected]:
             continue
         if student.id in taken:
             taken[student.id].outcome = "replaced by a later one"
-        taken[student.id], people[student.id] = one, student
+        taken[student.id], people[student.id.casefold()] = one, student
         one.outcome = "collected"
-        write_atomically(course.collected(name) / f"{student.id}.ipynb", entry.data)
+        write_atomically(course.collected(name) / f"{student.id}.ipynb", data)
         write_atomically(course.answers(name, student.id), text)
-    course.add_students(people)
+    course.add_students({one.id: one for one in people.values()})
     write_atomically(course.collected(name) / "report.csv", _as_csv(report))
     return report
 
@@ -99,20 +110,24 @@ def read_folder(folder: Path) -> Iterator[Entry]:
         if number >= MAX_FILES:
             yield Entry(name, None, f"more than {MAX_FILES} files")
             return
-        try:
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError as error:
-            link = path.is_symlink()
-            yield Entry(name, None, "a link" if link else f"cannot be opened: {error.strerror}")
-            continue
-        with os.fdopen(handle, "rb") as file:
-            status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode):
-                yield Entry(name, None, "not a file")
-            elif status.st_size > MAX_BYTES:
-                yield Entry(name, None, _too_large(status.st_size))
-            else:
-                yield Entry(name, file.read(MAX_BYTES + 1), time=status.st_mtime)
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            yield Entry(name, None, "a link")
+        elif not stat.S_ISREG(status.st_mode):
+            yield Entry(name, None, "not a file")
+        elif status.st_size > MAX_BYTES:
+            yield Entry(name, None, _too_large(status.st_size))
+        else:
+            yield Entry(name, partial(_opened, path), time=status.st_mtime)
+
+
+def _opened(path: Path) -> bytes:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise Unreadable(f"cannot be opened: {error.strerror}") from None
+    with os.fdopen(handle, "rb") as file:
+        return file.read(MAX_BYTES)
 
 
 def read_zip(path: Path) -> Iterator[Entry]:
@@ -121,34 +136,36 @@ def read_zip(path: Path) -> Iterator[Entry]:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
         raise HomeworkError(f"{path} is no zip file that can be read: {error}") from None
-    with archive:
-        for number, info in enumerate(archive.infolist()):
-            name = PurePosixPath(info.filename.replace("\\", "/"))
-            if info.is_dir() or name.name.startswith(".") or name.parts[0] == "__MACOSX":
-                continue
-            if number >= MAX_FILES:
-                yield Entry(str(name), None, f"more than {MAX_FILES} files")
-                return
-            if name.is_absolute() or ".." in name.parts:
-                yield Entry(str(name), None, "its path leads out of the zip")
-            elif stat.S_ISLNK(info.external_attr >> 16):
-                yield Entry(str(name), None, "a link")
-            elif info.file_size > MAX_BYTES:
-                yield Entry(str(name), None, _too_large(info.file_size))
-            else:
-                yield _unzipped(archive, info, str(name))
+    for number, info in enumerate(archive.infolist()):  # it closes itself, after the last entry
+        name = PurePosixPath(info.filename.replace("\\", "/"))
+        if not name.name or info.is_dir() or name.name.startswith("."):
+            continue
+        if name.parts[0] == "__MACOSX":
+            continue
+        if number >= MAX_FILES:
+            yield Entry(str(name), None, f"more than {MAX_FILES} files")
+            return
+        if name.is_absolute() or ".." in name.parts:
+            yield Entry(str(name), None, "its path leads out of the zip")
+        elif stat.S_ISLNK(info.external_attr >> 16):
+            yield Entry(str(name), None, "a link")
+        elif info.file_size > MAX_BYTES:
+            yield Entry(str(name), None, _too_large(info.file_size))
+        else:
+            year, *rest = info.date_time
+            time = float(f"{year:04}{''.join(f'{one:02}' for one in rest)}")
+            yield Entry(str(name), partial(_unzipped, archive, info), time=time)
 
 
-def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Entry:
+def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(info) as file:
             data = file.read(MAX_BYTES + 1)  # the size in the header may lie
     except Exception as error:  # encrypted, damaged, or packed in a way Python does not know
-        return Entry(name, None, f"cannot be unpacked: {error}")
+        raise Unreadable(f"cannot be unpacked: {error}") from None
     if len(data) > MAX_BYTES:
-        return Entry(name, None, _too_large(len(data)))
-    year, *rest = info.date_time
-    return Entry(name, data, time=float(f"{year:04}{''.join(f'{one:02}' for one in rest)}"))
+        raise Unreadable(_too_large(len(data)))
+    return data
 
 
 def _too_large(size: int) -> str:
@@ -169,7 +186,7 @@ def _identified(
     for entry in entries:
         student, again = identify(entry.path)
         if not entry.path.lower().endswith(".ipynb") and not entry.problem:
-            entry.data, entry.problem = None, "not a notebook: its name does not end in .ipynb"
+            entry.read, entry.problem = None, "not a notebook: its name does not end in .ipynb"
         yield entry, student, (student.id if student else "", again, entry.time, entry.path)
 
 
@@ -177,20 +194,25 @@ def identify(path: str) -> tuple[Student | None, int]:
     """Tell from the path of an upload whose it is, and which of several it is.
 
     Names of Moodle and Canvas are known; otherwise the folder is the student, or the file's name if
-    it lies in no folder.
+    it lies in no folder. What lies in a folder was named by the student and says nothing: it may
+    look like the upload of somebody else.
     """
-    if match := MOODLE.search(path):
-        return _student(match["number"], match["name"].strip(), match["number"]), 0
-    parts = PurePosixPath(path).parts
-    if match := CANVAS.fullmatch(parts[-1]):
+    *folders, file = PurePosixPath(path).parts
+    for name in folders or [file]:
+        if match := MOODLE.fullmatch(name):
+            return _student(match["number"], match["name"].strip(), match["number"]), 0
+    if folders:
+        return _student(folders[-1], folders[-1], ""), 0
+    if match := CANVAS.fullmatch(file):
         return _student(match["number"], match["name"], match["number"]), int(match["again"] or 0)
-    given = parts[-2] if len(parts) > 1 else PurePosixPath(path).stem
+    given = PurePosixPath(file).stem
     return _student(given, given, ""), 0
 
 
 def _student(id: str, name: str, number: str) -> Student | None:
-    clean = re.sub(r"[^A-Za-z0-9._-]+", "-", id).strip(".-")[:64]
-    return Student(clean, name, number) if clean else None
+    clean = re.sub(r"[^A-Za-z0-9._-]+", "-", id).strip(".-")[:64].rstrip(".-")
+    shown = "".join(one if one.isprintable() else "?" for one in name)
+    return Student(clean, shown, number) if clean else None
 
 
 def _as_csv(report: list[Collected]) -> str:

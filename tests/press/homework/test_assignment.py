@@ -9,6 +9,7 @@ from homework_toy import EXERCISES, cell, master, toy_cells
 
 from press.homework.assignment import HomeworkError, parse_master, secrets, source_notebook
 from press.homework.check import _leaks, _stale, check
+from press.homework.solution import executed
 
 
 def test_exercises_tests_and_mutants_are_found():
@@ -56,14 +57,21 @@ ANSWER, TEST, HIDDEN, MUTANT = 3, 4, 5, -1
         (broken(ANSWER, tags=["answer", "id=x", "size=2"]), "answer cells have no size"),
         (broken(ANSWER, tags=["answer", "test", "id=x"]), "tagged answer and test"),
         (broken(ANSWER, tags=["id=x"]), "tagged id, but as nothing"),
-        (broken(ANSWER, source="pass"), "no solution between BEGIN and END"),
+        (broken(ANSWER, source="pass"), "needs lines `### BEGIN SOLUTION`"),
+        (
+            broken(ANSWER, source="### BEGIN SOLUTION\n1\n### END SOLUTION\n### BEGIN SOLUTION"),
+            "in pairs",
+        ),
+        (broken(ANSWER, tags=[]), r"cell 4 \(given\): has '### BEGIN SOLUTION', but no tag"),
+        (broken(2, source=" "), "needs a heading"),
         (broken(ANSWER, source="def f(:"), r"cell 4 \(softmax\): line 1: "),
-        (broken(1, source="%matplotlib inline"), r"cell 2 \(given\): line 1"),
+        (broken(1, source="%matplotlib inline"), "line 1: .*magics"),
         (broken(TEST, tags=["test", "id=softmax", "points=1"]), "a second cell of this id"),
         (broken(TEST, tags=["test", "id=x"]), "needs a tag points="),
         (broken(TEST, tags=["test", "id=x", "points=many"]), "needs a tag points="),
         (broken(TEST, tags=["test", "id=x", "points=-1"]), "-1 points"),
         (broken(HIDDEN, source="### BEGIN HIDDEN TESTS\nassert 1"), "without its partner"),
+        (broken(HIDDEN, source="### BEGIN HIDDEN TEST\n1\n### END HIDDEN TEST"), "partner"),
         (broken(MUTANT, tags=["mutant", "of=nobody"]), "of= names no answer above"),
         (toy_cells()[3:4], "stands before the first exercise"),
         (toy_cells()[:3], "nothing in it gives points"),
@@ -188,6 +196,20 @@ def test_a_changed_master_has_to_be_built_again(course):
     path = course.master("toy")
     path.write_text(re.sub("assert count", "assert  count", path.read_text()))
     assert _stale(course, course.assignment("toy"))
+
+
+def test_text_without_points_is_refused():
+    text = cell("### BEGIN SOLUTION\nBecause.\n### END SOLUTION", kind="markdown")
+    text.metadata["tags"] = ["answer", "id=why"]
+    with pytest.raises(HomeworkError, match="graded by hand: needs a tag points="):
+        parse_master("toy", master([*toy_cells(), text]))
+
+
+def test_a_solution_that_fails_is_named_with_its_line(course):
+    path = course.master("toy")
+    path.write_text(path.read_text().replace("count([5]) == 0", "count([5]) == 1"))
+    with pytest.raises(HomeworkError, match=r"fails in count-hidden, `assert count\(\[5\]\) == 1`"):
+        executed(course, course.assignment("toy"))
 
 
 def test_hand_graded_text_is_an_answer_too():

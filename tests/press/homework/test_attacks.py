@@ -300,6 +300,55 @@ ATTACKS = {
             "fit": "def fit(*given):\n    raise ValueError('LEAK ' + ' '.join(map(str, seen)))",
         },
     ),
+    # Numbers that are none
+    "nothing-is-close-to-all": Attack(
+        0,
+        all_do("    return np.empty((0, 1) if len(given) == 1 else (0, given[0].shape[1]))\n"),
+    ),
+    "much-of-little": Attack(0, all_do("    return np.ones((5_000_000, 1, 1), np.int8)\n")),
+    # Text that no file can hold, and that steers a terminal
+    "surrogates": Attack(
+        0, all_do("    raise ValueError(chr(0xd800) + chr(27) + '[2J' + chr(0x202e))\n")
+    ),
+    # Memory that no process has
+    "hidden-memory": Attack(
+        10,
+        count_does(
+            "    import ctypes, os, socket\n    def hoard():\n"
+            "        file = os.memfd_create('hoard')\n        os.write(file, bytes(30 << 20))\n"
+            "    def share():\n        libc = ctypes.CDLL(None)\n"
+            "        if libc.shmget(0, 1 << 20, 0o1600) < 0:\n            raise OSError\n"
+            "    for way in (hoard, share, socket.socketpair):\n        try:\n"
+            "            for _ in range(100):\n                way()\n"
+            "            os._exit(1)\n        except OSError:\n            pass\n"
+        ),
+    ),
+    "many-files": Attack(
+        8,
+        count_does(
+            "    import os\n    for n in range(10**7):\n"
+            "        os.close(os.open(f'/tmp/{{n}}', os.O_CREAT))\n"
+        ),
+    ),
+    # Old system calls: of 32 bits, and of the x32 kind
+    "old-calls": Attack(
+        8,
+        count_does(
+            "    import ctypes, mmap, os\n    child = os.fork()\n    if child == 0:\n"
+            "        libc = ctypes.CDLL(None)\n        libc.syscall(0x40000000 + 41, 1, 1, 0)\n"
+            "        os._exit(7)\n    status = os.waitpid(child, 0)[1]\n"
+            "    if os.WIFSIGNALED(status):\n        os._exit(1)\n"
+        ),
+    ),
+    # Its own answers
+    "eats-its-answers": Attack(
+        8,
+        count_does(
+            "    import os\n    try:\n        eaten = os.open('/proc/self/fd/4', os.O_RDONLY)\n"
+            "    except OSError:  # where the grader is root\n        os._exit(1)\n"
+            "    if os.fork() == 0:\n        while True:\n            os.read(eaten, 1)\n"
+        ),
+    ),
     "last-honest": Attack(10, SOLVED),
 }
 
@@ -422,6 +471,7 @@ def test_feedback_shows_no_markup_and_no_hidden_test(aftermath, name):
     for secret in ("109386", "784", "0.26894142", "default_rng", "1001"):
         assert secret not in page
     assert "content-security-policy" in page
+    assert all(one.isprintable() or one in "\n\t" for one in page)
 
 
 def test_hidden_inputs_reach_no_feedback(aftermath):

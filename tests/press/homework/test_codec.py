@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 
 import numpy as np
 import pytest
@@ -96,6 +97,7 @@ def test_only_exact_types_are_plain_data():
         {"array": ["float64", [1], "not base64!"]},
         {"array": ["float64", [1] * 20, "AAAAAAAAAAA="]},
         {"array": ["float64"]},
+        {"array": ["bool", [1], "Ag=="]},  # a bool that is two
         {"tensor": ["uint64", "x", 3]},
         {"pickle": "gASVAAAA"},
     ],
@@ -118,6 +120,24 @@ def test_what_is_no_value_is_refused(data):
 def test_no_reply_does_more_than_be_refused(data):
     with contextlib.suppress(ValueError, TypeError):
         codec.decode(data)
+
+
+def test_arrays_of_nothing_can_be_refused():
+    for value in (np.zeros((0, 3)), torch.zeros(2, 0), [np.zeros(0)]):
+        through(value)
+        with pytest.raises(ValueError, match="without elements"):
+            through(value, empty=False)
+
+
+def test_a_dict_of_colliding_keys_is_refused_in_time():
+    """Numbers with one hash make a dict as slow as a list of pairs, and slower with every key."""
+    keys = [{"int": hex(number * (2**61 - 1))} for number in range(200_000)]
+    start = time.monotonic()
+    with pytest.raises(ValueError, match="keys that are no strings"):
+        codec.decode({"dict": [[key, None] for key in keys]})
+    assert time.monotonic() - start < 10
+    words = {str(number): number for number in range(50_000)}
+    assert through(words) == words
 
 
 def test_depth_is_limited_on_both_sides():

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from homework_toy import SOLVED, make_course, upload
 
+from press.homework import gradebook
 from press.homework.assignment import HomeworkError
 from press.homework.course import open_course
 from press.homework.grade_all import already_graded, grade_all, to_grade, workers
@@ -182,3 +183,21 @@ def test_a_hundred_made_up_submissions_get_what_they_deserve(tmp_path):
     names = {student: one.name for student, one in course.roster().items()}
     got = {names[student]: total(course, student) for student in prints}
     assert got == {name: score for name, (_, score) in made.items()}
+
+
+def test_a_box_that_does_not_start_is_no_score(course, released, tmp_path, monkeypatch):
+    """The machine failed, not the student: nobody gets a zero for that."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "bwrap").write_text("#!/bin/sh\necho no namespaces >&2\nexit 1\n")
+    (fake / "bwrap").chmod(0o755)
+    prints = hand_in(course, released, tmp_path / "up", {"ada": SOLVED})
+    monkeypatch.setenv("PATH", f"{fake}{os.pathsep}{os.environ['PATH']}")
+    with workers(None, 1) as client:
+        grade_all(client, course, "toy", prints, True, lambda *_: None)
+    result = json.loads(course.result("toy", "ada").read_text())
+    assert "a box did not start: no namespaces" in result["error"]
+    assert not result["scores"]
+    assert already_graded(course, "toy", prints) == set()
+    gradebook.record(course, course.assignment("toy"), "ada")
+    assert gradebook.graded(course, "toy") == []

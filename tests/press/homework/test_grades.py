@@ -4,17 +4,20 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import nbformat
 import pytest
-from homework_toy import SOLVED, upload
+from homework_toy import SOLVED, cell, make_course, master, toy_cells, upload
 from typer.testing import CliRunner
 
 from press.homework import export, gradebook
 from press.homework.assignment import HomeworkError
+from press.homework.check import need_built
 from press.homework.cli import app
 from press.homework.course import open_course
 from press.homework.feedback import page
@@ -100,6 +103,80 @@ def test_points_by_hand_outlive_a_new_grading(graded, tmp_path):
         assert scores(graded)["11"].points["ex-draw"] == 2
 
 
+def test_a_text_answer_keeps_its_points_when_tests_are_corrected(course, tmp_path):
+    text = cell("### BEGIN SOLUTION\nBecause.\n### END SOLUTION", kind="markdown")
+    text.metadata["tags"] = ["answer", "id=why", "points=3"]
+    cells = [*toy_cells(), cell("## Say why", "exercise", "id=ex-why", kind="markdown"), text]
+    course = make_course(tmp_path / "text", master(cells))
+    released = nbformat.read(course.release("toy"), as_version=4)
+
+    def hand_in(why):
+        folder = tmp_path / "texts"
+        folder.mkdir(exist_ok=True)
+        (folder / "ada.ipynb").write_text(upload(released, SOLVED | {"why": why}))
+        collect(course, "toy", folder)
+
+    def correct(old, new):
+        path = course.master("toy")
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+        gradebook.release(course, course.assignment("toy"))
+        grade(course)
+        return scores(course)["ada"]
+
+    hand_in("It <b>is</b> so.")
+    grade(course)
+    assert scores(course)["ada"].waiting == ("why",)
+    gradebook.mark(course, course.assignment("toy"), "ada", "why", 2, "")
+    assert correct("count([5]) == 0", "count([6]) == 0").waiting == ()
+    hand_in("It is otherwise.")
+    assert correct("count([6]) == 0", "count([7]) == 0").waiting == ("why",)
+    after = correct("count([7]) == 0", "count([8]) == 1")
+    assert after.waiting == ("why",)  # still: nobody has looked at it
+    assert after.points == {"ex-softmax": 3, "ex-count": 1, "ex-fit": 5, "ex-why": 2}
+    hand_in("Your answer")  # taken back: somebody has to see that, too
+    assert correct("count([8]) == 1", "count([8]) == 0").waiting == ("why",)
+
+
+def test_cells_come_and_go_only_until_somebody_is_graded(graded):
+    path = graded.master("toy")
+    before = graded.release("toy").read_bytes()
+    path.write_text(path.read_text().replace("id=fit-hidden", "id=fit-secret"))
+    with pytest.raises(HomeworkError, match="no cell can be added or removed"):
+        gradebook.release(graded, graded.assignment("toy"))
+    assert graded.release("toy").read_bytes() == before
+    with pytest.raises(HomeworkError, match="was changed: `build` it again"):
+        need_built(graded, graded.assignment("toy"))
+
+
+def test_without_nbgrader_it_says_what_to_do(course, monkeypatch):
+    monkeypatch.setattr(gradebook, "find_spec", lambda _: None)
+    with pytest.raises(HomeworkError, match="make homework"):
+        gradebook.release(course, course.assignment("toy"))
+
+
+@pytest.mark.parametrize("words", [["feedback"], ["export"], ["report"], ["grade"]])
+def test_the_wrong_order_is_named(course, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "200")
+    refused = CliRunner().invoke(app, [*words, "toy", "--course", str(course.root)])
+    assert refused.exit_code == 2
+    assert "`collect`" in refused.output
+
+
+def test_a_file_in_place_of_a_folder(course, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    file = tmp_path / "file"
+    file.write_text("")
+    for words in (
+        ["init", str(file)],
+        ["build", "toy", "--course", str(file)],
+        ["rehearse", "toy", str(tmp_path), "--course", str(course.root)],
+    ):
+        refused = CliRunner().invoke(app, words)
+        assert refused.exit_code == 2, words
+        assert "error:" in refused.output
+
+
 def test_the_formgrader_sees_picture_tests_and_errors(graded):
     notebook = nbformat.read(graded.autograded("toy", "11"), as_version=4)
     by_id = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells}
@@ -141,6 +218,9 @@ def test_feedback_tells_points_public_messages_and_what_to_read(graded):
     shown = page(graded, toy, scores(graded)["12"], result)
     assert "<strong>5 of 12 points</strong>" in shown
     assert "ValueError: &lt;b&gt;no&lt;/b&gt;" in shown
+    assert "=Bob" in shown
+    assert "Toy ·" in shown
+    assert '<p class="quiet">more is tested</p>' in shown  # what the test says of itself
     assert 'href="https://book.example/book/a/b.html#a-section"' in shown
     assert (
         shown.count("Read again") == 1
@@ -168,6 +248,16 @@ def test_a_table_for_moodle(graded):
     assert "Last modified (grade)" in found[0]
 
 
+def test_pages_are_packed_as_moodle_wants_them(graded, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    pack = tmp_path / "feedback.zip"
+    words = ["feedback", "toy", "--zip", str(pack), "--course", str(graded.root)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    with zipfile.ZipFile(pack) as archive:
+        assert archive.namelist()[0] == "Ada_11_assignsubmission_file_toy-feedback.html"
+        assert b"10 of 12 points" in archive.read(archive.namelist()[0])
+
+
 def test_a_table_for_canvas(graded):
     toy = graded.assignment("toy")
     text = export.table(graded, toy, list(scores(graded).values()), "canvas")
@@ -185,22 +275,33 @@ def test_a_downloaded_sheet_is_filled_in_and_otherwise_kept(graded, tmp_path):
         'Participant 12,"Bob, =",b@x.org,,-\nParticipant 40,Zoe,z@x.org,,-\n'
         "Participant 11,Ada,a@x.org,3.00,yesterday\nParticipant 13,Eve,e@x.org\n"
     )
-    text = export.fill_in(graded, sheet, None, list(scores(graded).values()), "moodle")
+    text, gone = export.fill_in(graded, sheet, None, list(scores(graded).values()), "moodle")
+    assert gone == []
     found = rows(text)
     assert [row["Grade"] for row in found] == ["5", "", "10", "0"]
     assert found[0]["Full name"] == "Bob, ="
     assert found[2]["Last modified (grade)"] == "yesterday"
 
 
+def test_a_sheet_in_another_language_and_without_somebody_who_left(graded, tmp_path):
+    sheet = tmp_path / "bewertungen.csv"
+    sheet.write_text("ID,Vollständiger Name,Bewertung\nTeilnehmer/in11,Ada,\n", "utf8")
+    found = list(scores(graded).values())
+    text, gone = export.fill_in(graded, sheet, "Bewertung", found, "moodle")
+    assert rows(text)[0]["Bewertung"] == "10"
+    assert gone == ["12", "13"]
+
+
 @pytest.mark.parametrize(
     ("content", "column", "format", "message"),
     [
-        ("a,b\n1,2\n", None, "moodle", "no column 'Identifier'"),
+        ("a,b\n1,2\n", None, "moodle", "no column 'Grade'"),
         ("Identifier,Note\n", None, "moodle", "no column 'Grade'"),
         ("Student,ID,Week 1 (7)\n", None, "canvas", "name one with --column: Student, ID, Week"),
-        ("Identifier,Grade\nParticipant 11,\n", None, "moodle", "lacks students.*12, 13"),
+        ("Student,Week 1 (7)\n", "Week 1 (7)", "canvas", "no column 'ID'"),
+        ("Identifier,Grade\nParticipant 99,\n", None, "moodle", "none of the students"),
         ("", None, "moodle", "no column"),
-        ("Identifier,Grade\n", None, "csv", "only sheets of Moodle and Canvas"),
+        ("Identifier,Grade\n", None, "csv", "only tables of Moodle and Canvas"),
     ],
 )
 def test_sheets_that_cannot_be_filled_in(graded, tmp_path, content, column, format, message):
@@ -235,7 +336,7 @@ def test_an_unfinished_grade_is_not_exported_by_mistake(graded, monkeypatch):
     words = ["export", "toy", "--course", str(graded.root)]
     refused = CliRunner().invoke(app, words)
     assert refused.exit_code == 2
-    assert "2 students wait" in refused.output or "1 students wait" in refused.output
+    assert re.search(r"[12] wait for points by hand", refused.output)
     assert not (graded.root / "grades/toy.csv").exists()
     assert CliRunner().invoke(app, [*words, "--unfinished"]).exit_code == 0
 

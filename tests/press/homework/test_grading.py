@@ -108,6 +108,36 @@ def test_objects_stay_in_the_box(box):
         hash(net)
 
 
+def test_an_object_does_not_judge_itself(box):
+    """It would be sent what to compare with, and say yes."""
+    define(box, "class Yes:\n    def __getattr__(self, name):\n        return lambda *_: True")
+    yes = get(box, "Yes")()
+    assert yes.anything() is True
+    for judgment in ("allclose", "equal", "all", "eq"):
+        with pytest.raises(TypeError, match="says nothing by itself"):
+            getattr(yes, judgment)(np.ones(3))
+
+
+def test_what_ends_loops_does_not_arrive_as_that(box):
+    define(box, "def f(x):\n    raise StopIteration")
+    with pytest.raises(StudentError, match="StopIteration"):
+        assert all(map(get(box, "f"), [1, 2]))
+
+
+def test_arrays_of_nothing_are_no_answer(box):
+    define(box, "import numpy as np\ndef f(x):\n    return {'w': np.empty((0, 3))}")
+    with pytest.raises(StudentError, match=r"without elements, of shape \(0, 3\)"):
+        get(box, "f")(1)
+
+
+def test_an_answer_that_the_student_reads_again_stops_nobody(monkeypatch):
+    """There was something to read, and it is gone: no read may wait for more."""
+    box = Box(Limits(call_seconds=1))
+    monkeypatch.setattr("select.select", lambda *streams: streams[:3])
+    with pytest.raises(BoxDied, match="took too long"):
+        define(box, "while True:\n    pass")
+
+
 def test_an_object_of_a_dead_box_is_refused(box):
     define(box, "class A:\n    pass\na = A()")
     a = get(box, "a")
@@ -169,6 +199,44 @@ def test_given_cells_that_use_answers_run_in_the_box_only():
     assert grade(toy, source_notebook(toy), QUICK).scores == {"t": 1}
 
 
+def test_no_builtin_stands_in_for_an_answer():
+    cells = [
+        *toy_cells()[:2],
+        cell("# Sort", "exercise", "id=ex", kind="markdown"),
+        cell(
+            "### BEGIN SOLUTION\nimport codec\ndef no(*_):\n    raise KeyError\n"
+            "codec.encode = no\ndef sorted(x):\n    return 0\n### END SOLUTION",
+            "answer",
+            "id=sort",
+        ),
+        cell("assert sorted([2, 1]) == [1, 2]", "test", "id=t", "points=1"),
+    ]
+    toy = parse_master("toy", master(cells))
+    result = grade(toy, source_notebook(toy), QUICK)
+    assert result.scores == {"t": 0}
+    assert "sorted cannot be had" in result.messages["t"]
+
+
+def test_all_of_a_submission_ends_in_time(course, released):
+    """Every call is quick enough, but there are many; every cell is, but the student added more."""
+    for answers, before in (
+        (
+            {
+                name: code.replace(":\n", ":\n    __import__('time').sleep(2)\n", 1)
+                for name, code in SOLVED.items()
+            },
+            "",
+        ),
+        (SOLVED, "import time\ntime.sleep(9)"),
+    ):
+        limits = Limits(call_seconds=5, submission_seconds=6)
+        start = time.monotonic()
+        result = graded(course, released, answers, limits, before=before)
+        assert time.monotonic() - start < 10
+        assert any("took too long" in said for said in result.messages.values()), result
+        assert sum(result.scores.values()) < 10
+
+
 def test_pictures_of_answers_graded_by_hand(drawing_course):
     toy = drawing_course.assignment("toy")
     result = grade(toy, source_notebook(toy), Limits(call_seconds=30))
@@ -176,6 +244,17 @@ def test_pictures_of_answers_graded_by_hand(drawing_course):
     pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(picture)))
     assert pixels.shape == (200, 200, 4)
     assert pixels.std() > 0
+
+
+def test_a_test_that_makes_much_of_little_ends_alone(course, released):
+    """Small arrays broadcast to huge ones: the grader may not take the machine's memory."""
+    text = course.master("toy").read_text()
+    spoilt = text.replace("assert count([2, 3]) == 9", "np.ones((20_000, 1)) + np.ones(20_000)")
+    assert spoilt != text
+    limits = Limits(memory_mb=600)
+    result = grade_in_process(("toy", spoilt), upload(released, SOLVED), limits, True)
+    assert "Unable to allocate" in result["messages"]["count-public"]
+    assert sum(result["scores"].values()) == 9
 
 
 @pytest.mark.parametrize(

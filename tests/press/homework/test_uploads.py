@@ -6,6 +6,7 @@ import json
 import os
 import random
 import stat
+import tracemalloc
 import zipfile
 
 import nbformat
@@ -42,6 +43,13 @@ def answers_of(course, student):
         ("class/ada/toy.ipynb", "ada", "ada", 0),
         ("ada.ipynb", "ada", "ada", 0),
         ("ada l@x.org.ipynb", "ada-l-x.org", "ada l@x.org", 0),
+        ("Jean_Luc_7_assignsubmission_file_/toy.ipynb", "7", "Jean_Luc", 0),
+        # Names that students give to their files say nothing.
+        ("eve/Ada_4711_assignsubmission_file_toy.ipynb", "eve", "eve", 0),
+        ("eve/lovelaceada_4711_90210_toy-9.ipynb", "eve", "eve", 0),
+        ("Eve_66_assignsubmission_file_Ada_4711_assignsubmission_file_.ipynb", "66", "Eve", 0),
+        ("Eve_66_assignsubmission_file_/Ada_4711_assignsubmission_file_/toy.ipynb", "66", "Eve", 0),
+        ("e\udce9ve\x1b[2J/toy.ipynb", "e-ve-2J", "e?ve?[2J", 0),
     ],
 )
 def test_whose_upload_it_is(path, student, name, again):
@@ -61,6 +69,45 @@ def test_a_folder_of_answers_is_collected(course, released, tmp_path):
     assert outcomes(report) == {"ada/toy.ipynb": "collected"}
     assert answers_of(course, "ada") == SOLVED
     assert course.roster()["ada"].name == "ada"
+
+
+def test_two_names_that_make_one_id_are_not_one_student(course, released, tmp_path):
+    folder = tmp_path / "uploads"
+    for name in ("ada b", "ada-b", "Ada b", "eve"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "toy.ipynb").write_text(upload(released, {"count": f"# {name}"}))
+    report = {one.path: one for one in collect(course, "toy", folder)}
+    assert report["eve/toy.ipynb"].outcome == "collected"
+    kept = [one for one in report.values() if one.outcome == "collected"]
+    assert len(kept) == 2
+    refused = [one for one in report.values() if one.outcome == "skipped"]
+    assert all("make the same id: rename one" in one.notes[0] for one in refused)
+    assert len(course.students("toy")) == 2
+
+
+def test_a_folder_whose_name_is_no_text_stops_nobody(course, released, tmp_path):
+    folder = tmp_path / "uploads"
+    for name in (b"caf\xe9", b"zoe"):
+        place = os.path.join(os.fsencode(folder), name)
+        os.makedirs(place)
+        with open(os.path.join(place, b"toy.ipynb"), "w") as file:
+            file.write(upload(released, SOLVED))
+    assert {one.outcome for one in collect(course, "toy", folder)} == {"collected"}
+    assert course.students("toy") == ["caf", "zoe"]
+
+
+def test_uploads_are_read_one_at_a_time(course, tmp_path):
+    """All together may be more than memory holds."""
+    path = tmp_path / "uploads.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(20):
+            archive.writestr(f"s{number}/toy.ipynb", b" " * (MAX_BYTES - 10))
+    tracemalloc.start()
+    report = collect(course, "toy", path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(report) == 20
+    assert most < 6 * MAX_BYTES
 
 
 def test_of_several_uploads_the_last_notebook_counts(course, released, tmp_path):
@@ -93,6 +140,7 @@ def test_a_hostile_zip_harms_nothing(course, released, tmp_path):
         archive.writestr("dora/toy.ipynb", b"\0" * (100 << 20))
         archive.writestr("emil/toy.txt", "my answers")
         archive.writestr("__MACOSX/._toy.ipynb", "x")
+        archive.writestr(".", "x")
         archive.writestr("zoe_2_assignsubmission_file_/toy.ipynb", good)
     report = collect(course, "toy", path)
     assert {one.student for one in report if one.outcome == "collected"} == {"1", "2"}
