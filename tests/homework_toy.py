@@ -16,7 +16,10 @@ EXERCISES = {
             "    e = np.exp(z)\n"
             "    return e / e.sum(axis=1, keepdims=True)\n"
         ),
-        "public": "p = softmax(np.array([[0.0, 0.0], [1.0, 1.0]]))\nassert np.allclose(p, 0.5)",
+        "public": (
+            "p = softmax(np.array([[0.0, 0.0], [1.0, 1.0]]))\n"
+            "assert p.shape == (2, 2)\nassert np.allclose(p, 0.5)\n"
+        ),
         "hidden": (
             "p = softmax(np.array([[1000.0, 1001.0], [-1000.0, -1002.0]]))\n"
             "np.testing.assert_allclose(\n"
@@ -44,12 +47,14 @@ EXERCISES = {
         ),
         "public": (
             "w = fit(np.eye(2), np.array([1.0, 2.0]), 0.5, 1)\n"
+            "assert len(w) == 2\n"
             "assert np.allclose(w, [0.5, 1.0]), 'one step of gradient descent'\n"
         ),
         "hidden": (
             "rng = np.random.default_rng(0)\n"
             "X, truth = rng.normal(size=(50, 3)), np.array([1.0, -2.0, 3.0])\n"
-            "assert np.allclose(fit(X, X @ truth, 0.1, 500), truth, atol=1e-3)\n"
+            "w = fit(X, X @ truth, 0.1, 500)\n"
+            "assert len(w) == 3 and np.allclose(w, truth, atol=1e-3)\n"
             "assert np.allclose(fit(X, X @ truth, 0.1, 0), 0)\n"
         ),
         "points": (2, 3),

@@ -23,8 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from press.book import BookError
 
 SOLUTION = re.compile(r"(?ms)^[ \t]*### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*\n?")
@@ -126,6 +124,8 @@ def read_master(path: Path) -> Assignment:
 
 def parse_master(name: str, text: str) -> Assignment:
     """Read the text of a master notebook."""
+    import nbformat  # takes a second, which no other command should wait for
+
     file = f"{name}.ipynb"
     if not ID.fullmatch(name):
         raise HomeworkError(f"{name!r} is no name: small letters, digits, - and _")
@@ -204,6 +204,8 @@ def parse_master(name: str, text: str) -> Assignment:
 
 def source_notebook(assignment: Assignment) -> Any:
     """Return the master in nbgrader's format, without mutants: what JupyterLab's toolbar shows."""
+    import nbformat  # takes a second, which no other command should wait for
+
     notebook = nbformat.from_dict(assignment.notebook)
     notebook.cells = [
         _in_format(cell, number)

@@ -1,5 +1,6 @@
 """Proof that an assignment is sound, before anybody else sees it."""
 
+import ast
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,12 @@ def check(course: Course, assignment: Assignment, book: Path, safe: bool) -> lis
         ),
         Finding("nothing secret in the student's notebook", *_leaks(assignment, release)),
     ]
+    for hollow in ("[]", "float('nan')", "NotImplemented"):
+        emptied = {id: _hollow(source, hollow) for id, source in answers.items()}
+        result = _graded(course, assignment, released, emptied, safe)
+        earned = ", ".join(test for test, points in result.scores.items() if points)
+        what = f"functions that return {hollow} pass no test"
+        findings.append(Finding(what, not result.error and not earned, earned))
     for mutant in assignment.mutants:
         result = _graded(course, assignment, released, answers | {mutant.of: mutant.source}, safe)
         caught = sorted(_failed(assignment, result))
@@ -85,6 +92,22 @@ def _solutions(assignment: Assignment) -> dict[str, str]:
         for cell in source_notebook(assignment).cells
         if cell.metadata.nbgrader.solution
     }
+
+
+class _Hollow(ast.NodeTransformer):
+    """Let every function return one thing, whatever it is asked; objects can still be made."""
+
+    def __init__(self, value: str) -> None:
+        self.body: list[ast.stmt] = [ast.Return(ast.parse(value, mode="eval").body)]
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        if node.name != "__init__":
+            node.body = self.body
+        return node
+
+
+def _hollow(source: str, value: str) -> str:
+    return ast.unparse(ast.fix_missing_locations(_Hollow(value).visit(ast.parse(source))))
 
 
 def _stale(course: Course, assignment: Assignment) -> bool:

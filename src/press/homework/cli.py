@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
-import nbformat
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -91,12 +90,13 @@ def _need_box(course: Course, unsafe: bool) -> None:
 
 
 def _outside(course: Course | None) -> list[str]:
-    """Keep of the hidden paths those that do not lie above what a box must show."""
+    """Return paths that no box may show; of the system's own those that it need not show."""
     from press.homework.sandbox import readable_from
 
     files = [Path.home() / ".bashrc", Path.home() / ".ssh", find_root() / "book/contents.yml"]
-    files += [course.root / SETTINGS] if course else []
-    return [str(one) for one in [*files, Path("/etc/passwd")] if not readable_from(one)]
+    hidden = [one for one in [*files, Path("/etc/passwd")] if not readable_from(one)]
+    hidden += [course.root / SETTINGS, course.root / "masters"] if course else []
+    return [str(one) for one in hidden]
 
 
 @app.command()
@@ -157,6 +157,8 @@ def build(
     course: Folder = Path(FOLDER),
 ) -> None:
     """Make the notebooks of an assignment: for students, for nbgrader, and solved, executed."""
+    import nbformat
+
     from press.homework.gradebook import release
     from press.homework.solution import executed
 
@@ -219,6 +221,8 @@ def rehearse(
     course: Folder = Path(FOLDER),
 ) -> None:
     """Write made-up uploads, good, bad and hostile, as Moodle would give them."""
+    import nbformat
+
     from press.homework.check import need_built
     from press.homework.rehearsal import moodle_zip
     from press.homework.rehearsal import uploads as make

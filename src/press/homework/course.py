@@ -144,3 +144,8 @@ def open_course(root: Path) -> Course:
         str(settings.get("site", "")).rstrip("/"),
         Limits(**given),
     )
+
+
+def harmless(text: str) -> str:
+    """Keep a spreadsheet from running a cell that begins like a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from press.homework.assignment import Assignment, HomeworkError
-from press.homework.course import Course, Student
+from press.homework.course import Course, Student, harmless
 from press.homework.gradebook import Score
 
 FORMATS = ("csv", "moodle", "canvas")
@@ -85,8 +85,8 @@ def _plain(course: Course, assignment: Assignment, scores: list[Score]) -> str:
         name = roster[score.student].name if score.student in roster else ""
         rows.append(
             [
-                _harmless(score.student),
-                _harmless(name),
+                harmless(score.student),
+                harmless(name),
                 *(f"{score.points[one]:g}" for one in exercises),
                 f"{score.total:g}",
                 f"{assignment.points:g}",
@@ -106,11 +106,6 @@ def numbered(roster: dict[str, Student], student: str, format: str) -> Student:
             "was this upload downloaded from there? `--format csv` needs none"
         )
     return person
-
-
-def _harmless(text: str) -> str:
-    """Keep a spreadsheet from running a cell that begins like a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:

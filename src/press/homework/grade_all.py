@@ -1,7 +1,7 @@
 """Grading many submissions: each in a process of its own, over a Dask cluster, resumable.
 
-Local workers are threads that do nothing but wait for such processes, so no port is opened. What is
-graded is written at once; a run that was killed goes on where it stopped.
+Local workers are threads that do nothing but wait for such processes, so no port is opened that
+takes work. What is graded is written at once; a run that was killed goes on where it stopped.
 """
 
 import ast
@@ -24,8 +24,10 @@ import psutil
 from press.files import write_atomically
 from press.homework.assignment import HomeworkError, parse_master
 from press.homework.course import Course
-from press.homework.sandbox import MEGABYTE, Limits
+from press.homework.doctor import require_box
+from press.homework.sandbox import MEGABYTE, Limits, NoSandbox
 
+LOOPBACK = "127.0.0.1:0"  # for what Dask tells about itself: it takes no work there
 GRACE = 30  # seconds on top of a submission's own limit: an instructor's test may hang, too
 
 
@@ -34,6 +36,8 @@ def grade_in_process(master: tuple[str, str], submission: str, limits: Limits, s
 
     ``master`` is the assignment's name and its master's text.
     """
+    if safe and (hole := _hole(limits)):
+        return _failed(f"no safe box on this machine: {hole}", safe)
     context = multiprocessing.get_context("forkserver")
     # Imported once, by the process that each grader is forked from.
     context.set_forkserver_preload(["press.homework.grading", *_imports(*master)])
@@ -58,6 +62,16 @@ def grade_in_process(master: tuple[str, str], submission: str, limits: Limits, s
         process.kill()
         process.join()
         ours.close()
+
+
+@cache
+def _hole(limits: Limits) -> str:
+    """Return what is wrong with this machine's boxes, nothing if they hold; tried once."""
+    try:
+        require_box(limits, [])
+    except NoSandbox as error:
+        return str(error)
+    return ""
 
 
 @cache
@@ -134,7 +148,11 @@ def workers(scheduler: str | None, count: int, security: Any = None) -> Iterator
         return
     with (
         LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=count,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=LOOPBACK,
+            worker_dashboard_address=LOOPBACK,
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -179,6 +179,8 @@ def scores(course: Course, assignment: Assignment) -> list[Score]:
                 for comment in notebook.comments
                 if comment.manual_comment
             }
+            if result["error"]:  # the points are of an earlier upload
+                waiting.append("grading")
             total = sum(points.values())
             found.append(
                 Score(student, points, total, tuple(sorted(waiting)), comments, result["safe"])

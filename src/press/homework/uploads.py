@@ -19,7 +19,7 @@ import nbformat
 from press.files import write_atomically
 from press.homework.assignment import HomeworkError
 from press.homework.canonical import NotANotebook, parse, pour
-from press.homework.course import Course, Student
+from press.homework.course import Course, Student, harmless
 
 MAX_BYTES = 20 << 20  # of one upload
 MAX_FILES = 10_000
@@ -183,8 +183,10 @@ def _identified(
     entries: Iterator[Entry],
 ) -> Iterator[tuple[Entry, Student | None, tuple[str, int, float, str]]]:
     """Yield each file with whose it is, and what orders the uploads of one student."""
-    for entry in entries:
-        student, again = identify(entry.path)
+    there = list(entries)
+    paths = _unwrapped(there)
+    for entry in there:
+        student, again = identify(paths[entry.path])
         if not entry.path.lower().endswith(".ipynb") and not entry.problem:
             entry.read, entry.problem = None, "not a notebook: its name does not end in .ipynb"
         yield entry, student, (student.id if student else "", again, entry.time, entry.path)
@@ -197,16 +199,38 @@ def identify(path: str) -> tuple[Student | None, int]:
     it lies in no folder. What lies in a folder was named by the student and says nothing: it may
     look like the upload of somebody else.
     """
-    *folders, file = PurePosixPath(path).parts
-    for name in folders or [file]:
-        if match := MOODLE.fullmatch(name):
-            return _student(match["number"], match["name"].strip(), match["number"]), 0
-    if folders:
-        return _student(folders[-1], folders[-1], ""), 0
-    if match := CANVAS.fullmatch(file):
+    first, *rest = PurePosixPath(path).parts
+    if match := MOODLE.fullmatch(first):
+        return _student(match["number"], match["name"].strip(), match["number"]), 0
+    if rest:
+        return _student(first, first, ""), 0
+    if match := CANVAS.fullmatch(first):
         return _student(match["number"], match["name"], match["number"]), int(match["again"] or 0)
-    given = PurePosixPath(file).stem
+    given = PurePosixPath(first).stem
     return _student(given, given, ""), 0
+
+
+def _unwrapped(entries: list[Entry]) -> dict[str, str]:
+    """Return each path without a folder that somebody put around all of them.
+
+    Raises HomeworkError if it cannot be told whether that folder is a student.
+    """
+    paths = {entry.path: PurePosixPath(entry.path).parts for entry in entries}
+    inner = {parts[1:] for parts in paths.values()}
+    if len({parts[0] for parts in paths.values()}) > 1 or () in inner or len(paths) < 2:
+        return {path: path for path in paths}
+    wrapper = next(iter(paths.values()))[0]
+    if MOODLE.fullmatch(wrapper):
+        return {path: path for path in paths}
+    if not all(
+        len(parts) > 1 or CANVAS.fullmatch(parts[0]) or MOODLE.fullmatch(parts[0])
+        for parts in inner
+    ):
+        raise HomeworkError(
+            f"all {len(paths)} files lie in the folder {wrapper!r}: is that a student? Give the "
+            "folder itself, or a zip without it"
+        )
+    return {path: "/".join(parts[1:]) for path, parts in paths.items()}
 
 
 def _student(id: str, name: str, number: str) -> Student | None:
@@ -220,5 +244,6 @@ def _as_csv(report: list[Collected]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "student", "outcome", "notes"])
     for one in report:
-        writer.writerow([one.path, one.student, one.outcome, "; ".join(one.notes)])
+        notes = "; ".join(one.notes)
+        writer.writerow([harmless(one.path), one.student, one.outcome, notes])
     return text.getvalue().encode("utf8", "replace").decode("utf8")

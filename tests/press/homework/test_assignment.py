@@ -134,6 +134,9 @@ def test_a_sound_assignment_passes_its_check(course, repository):
         "the tests give the same score twice": True,
         "a blank notebook passes no test": True,
         "nothing secret in the student's notebook": True,
+        "functions that return [] pass no test": True,
+        "functions that return float('nan') pass no test": True,
+        "functions that return NotImplemented pass no test": True,
         "mutant: nine": True,
     }
     assert findings[-1].detail == "caught by count-hidden"
@@ -157,6 +160,7 @@ def rebuilt(course, change):
             "the solution passes every test",
         ),
         ("assert count([2, 3]) == 9", "count", "a blank notebook passes no test"),
+        ("assert count([2, 3]) == 9", "assert not count([2, 3])", "functions that return [] pass"),
         ("return 9", "return sum(a * b + b for a, b in zip(sizes, sizes[1:]))", "mutant: nine"),
     ],
 )
@@ -167,7 +171,7 @@ def test_an_unsound_assignment_fails_where_it_is_unsound(course, repository, old
 
     toy = rebuilt(course, change)
     findings = check(course, toy, repository, safe=True)
-    assert fails in [one.what for one in findings if not one.holds]
+    assert any(one.what.startswith(fails) for one in findings if not one.holds)
 
 
 def test_tests_that_differ_from_run_to_run_are_found(course, repository, tmp_path):

@@ -40,7 +40,7 @@ def answers_of(course, student):
         ("lovelaceada_4711_90210_toy.ipynb", "4711", "lovelaceada", 0),
         ("lovelaceada_LATE_4711_90210_toy-2.ipynb", "4711", "lovelaceada", 2),
         ("ada/toy.ipynb", "ada", "ada", 0),
-        ("class/ada/toy.ipynb", "ada", "ada", 0),
+        ("ada/homework/toy.ipynb", "ada", "ada", 0),
         ("ada.ipynb", "ada", "ada", 0),
         ("ada l@x.org.ipynb", "ada-l-x.org", "ada l@x.org", 0),
         ("Jean_Luc_7_assignsubmission_file_/toy.ipynb", "7", "Jean_Luc", 0),
@@ -304,3 +304,42 @@ def test_a_file_that_is_not_utf8_named_is_reported(course, released):
     path.write_bytes(archive.getvalue())
     (one,) = collect(course, "toy", path)
     assert one.student == "1"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["submissions/lovelaceada_1_90_toy.ipynb", "submissions/hopper_2_91_toy.ipynb"],
+        ["all/Ada_1_assignsubmission_file_toy.ipynb", "all/Bo_2_assignsubmission_file_toy.ipynb"],
+        ["all/Ada_1_assignsubmission_file_/t.ipynb", "all/Bo_2_assignsubmission_file_/t.ipynb"],
+        ["class/1/toy.ipynb", "class/2/toy.ipynb"],
+        ["1/homework/toy.ipynb", "2/toy.ipynb"],
+    ],
+)
+def test_a_folder_around_all_uploads_is_no_student(course, released, tmp_path, names):
+    path = tmp_path / "up.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, upload(released, SOLVED))
+    collect(course, "toy", path)
+    assert course.students("toy") == ["1", "2"]
+
+
+def test_a_folder_that_may_or_may_not_be_a_student_is_asked_about(course, released, tmp_path):
+    path = tmp_path / "up.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("uploads/ada.ipynb", "uploads/bob.ipynb"):
+            archive.writestr(name, upload(released, SOLVED))
+    with pytest.raises(HomeworkError, match="is that a student"):
+        collect(course, "toy", path)
+
+
+def test_several_files_of_one_moodle_student_are_one_student(course, released, tmp_path):
+    path = tmp_path / "up.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("draft", "final"):
+            place = f"Ada_1_assignsubmission_file_/{name}.ipynb"
+            archive.writestr(place, upload(released, SOLVED | {"count": f"# {name}"}))
+    report = collect(course, "toy", path)
+    assert course.students("toy") == ["1"]
+    assert sorted(outcomes(report).values()) == ["collected", "replaced by a later one"]
