@@ -77,7 +77,7 @@ def _hole(limits: Limits) -> str:
 @cache
 def _imports(name: str, text: str) -> list[str]:
     """Return the modules that an assignment's tests and given cells import."""
-    modules = {"numpy", "PIL.Image"}
+    modules = {"nbformat", "numpy", "PIL.Image"}
     for cell in parse_master(name, text).notebook.cells:
         if cell.cell_type == "code" and not {"answer", "mutant"} & set(
             cell.metadata.get("tags", ())
