@@ -217,6 +217,15 @@ def source_notebook(assignment: Assignment) -> Any:
     return notebook
 
 
+def solutions(assignment: Assignment) -> dict[str, str]:
+    """Return the instructor's own answers by id, without the marks."""
+    return {
+        _tags(cell, "")[1]["id"]: SOLUTION.sub(r"\1", cell.source)
+        for cell in assignment.notebook.cells
+        if _kind(cell) == "answer"
+    }
+
+
 def secrets(assignment: Assignment) -> dict[str, str]:
     """Return the lines that no student may see, each with the cell it comes from.
 

@@ -33,6 +33,15 @@ def parse(data: bytes) -> dict[str, Any]:
     return raw
 
 
+def filled_in(released: Any, answers: dict[str, str]) -> dict[str, Any]:
+    """Return what a student would upload who gave these answers, by id, and did nothing else."""
+    upload: dict[str, Any] = json.loads(nbformat.writes(released))
+    for cell in upload["cells"]:
+        if (id := _id(cell)) in answers:
+            cell["source"] = answers[id]
+    return upload
+
+
 def pour(released: Any, raw: dict[str, Any]) -> tuple[Any, list[str]]:
     """Return the released notebook with the upload's answers, and what was odd about the upload.
 

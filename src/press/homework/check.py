@@ -9,8 +9,14 @@ from typing import Any
 import nbformat
 
 from dlnotes.lab.topic import parse_topic
-from press.homework.assignment import Assignment, HomeworkError, secrets, source_notebook
-from press.homework.canonical import pour
+from press.homework.assignment import (
+    Assignment,
+    HomeworkError,
+    secrets,
+    solutions,
+    source_notebook,
+)
+from press.homework.canonical import filled_in, pour
 from press.homework.course import Course
 from press.homework.grading import Result, grade
 
@@ -29,7 +35,7 @@ def check(course: Course, assignment: Assignment, book: Path, safe: bool) -> lis
     need_built(course, assignment)
     release = course.release(assignment.name)
     released = nbformat.read(release, as_version=4)
-    answers = _solutions(assignment)
+    answers = solutions(assignment)
     full = _graded(course, assignment, released, answers, safe)
     again = _graded(course, assignment, released, answers, safe)
     blank = _graded(course, assignment, released, {}, safe)
@@ -47,8 +53,11 @@ def check(course: Course, assignment: Assignment, book: Path, safe: bool) -> lis
         ),
         Finding("nothing secret in the student's notebook", *_leaks(assignment, release)),
     ]
+    in_code = {
+        cell.metadata.nbgrader.grade_id for cell in released.cells if cell.cell_type == "code"
+    }
     for hollow in ("[]", "float('nan')", "NotImplemented"):
-        emptied = {id: _hollow(source, hollow) for id, source in answers.items()}
+        emptied = {id: _hollow(answers[id], hollow) for id in answers if id in in_code}
         result = _graded(course, assignment, released, emptied, safe)
         earned = ", ".join(test for test, points in result.scores.items() if points)
         what = f"functions that return {hollow} pass no test"
@@ -77,21 +86,8 @@ def _graded(
     course: Course, assignment: Assignment, released: Any, answers: dict[str, str], safe: bool
 ) -> Result:
     """Grade the released notebook with these answers in it, on the way every upload takes."""
-    upload = json.loads(nbformat.writes(released))
-    for cell in upload["cells"]:
-        id = cell["metadata"].get("nbgrader", {}).get("grade_id")
-        if id in answers:
-            cell["source"] = answers[id]
-    notebook, _ = pour(released, upload)
+    notebook, _ = pour(released, filled_in(released, answers))
     return grade(assignment, notebook, course.limits, safe)
-
-
-def _solutions(assignment: Assignment) -> dict[str, str]:
-    return {
-        cell.metadata.nbgrader.grade_id: cell.source
-        for cell in source_notebook(assignment).cells
-        if cell.metadata.nbgrader.solution
-    }
 
 
 class _Hollow(ast.NodeTransformer):

@@ -21,6 +21,7 @@
 import csv
 import io
 import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -112,12 +113,9 @@ class Course:
     def add_students(self, new: dict[str, Student]) -> None:
         """Add to the roster; who is there already keeps a name unless a new one is known."""
         everybody = self.roster() | new
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(one.name for one in fields(Student))
-        for _, one in sorted(everybody.items()):
-            writer.writerow((one.id, one.name, one.number))
-        write_atomically(self.root / "students.csv", text.getvalue())
+        head = [one.name for one in fields(Student)]
+        rows = [(one.id, one.name, one.number) for _, one in sorted(everybody.items())]
+        write_atomically(self.root / "students.csv", as_csv([head, *rows]))
 
 
 def open_course(root: Path) -> Course:
@@ -144,6 +142,13 @@ def open_course(root: Path) -> Course:
         str(settings.get("site", "")).rstrip("/"),
         Limits(**given),
     )
+
+
+def as_csv(rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as text, whatever characters are in it."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf8", "replace").decode("utf8")
 
 
 def harmless(text: str) -> str:

@@ -3,11 +3,10 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from press.homework.assignment import Assignment, HomeworkError
-from press.homework.course import Course, Student, harmless
+from press.homework.course import Course, Student, as_csv, harmless
 from press.homework.gradebook import Score
 
 FORMATS = ("csv", "moodle", "canvas")
@@ -33,7 +32,7 @@ def table(course: Course, assignment: Assignment, scores: list[Score], format: s
             ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", assignment.name],
             ["    Points Possible", "", "", "", "", f"{assignment.points:g}"],
         ]
-    return _csv([*head, *rows])
+    return as_csv([*head, *rows])
 
 
 def fill_in(
@@ -72,7 +71,7 @@ def fill_in(
         raise HomeworkError(
             f"{sheet} has none of the students that were graded: is it the right one?"
         )
-    return _csv(rows), list(points)
+    return as_csv(rows), list(points)
 
 
 def _plain(course: Course, assignment: Assignment, scores: list[Score]) -> str:
@@ -94,7 +93,7 @@ def _plain(course: Course, assignment: Assignment, scores: list[Score]) -> str:
                 "yes" if score.safe else "unsafe",
             ]
         )
-    return _csv(rows)
+    return as_csv(rows)
 
 
 def numbered(roster: dict[str, Student], student: str, format: str) -> Student:
@@ -106,12 +105,6 @@ def numbered(roster: dict[str, Student], student: str, format: str) -> Student:
             "was this upload downloaded from there? `--format csv` needs none"
         )
     return person
-
-
-def _csv(rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def report(assignment: Assignment, scores: list[Score], passed: dict[str, float]) -> str:

@@ -6,9 +6,8 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-import nbformat
-
-from press.homework.assignment import SOLUTION, Assignment
+from press.homework.assignment import Assignment, solutions
+from press.homework.canonical import filled_in
 
 # What a hostile student might write into an answer, none of which may earn a point.
 HOSTILE = (
@@ -28,7 +27,7 @@ def uploads(assignment: Assignment, released: Any, students: int) -> dict[str, t
     the first answer, an endless loop in it, hostile. Points given by hand do not count.
     """
     answers = list(assignment.owner)
-    solved = _solutions(assignment)
+    solved = solutions(assignment)
     first, half = assignment.exercises[0].id, answers[: (len(answers) + 1) // 2]
     spoilt = [answer for answer in answers if assignment.owner[answer] == first]
     automatic = sum(test.points for test in assignment.tests)
@@ -44,7 +43,7 @@ def uploads(assignment: Assignment, released: Any, students: int) -> dict[str, t
     made = {}
     for number in range(students):
         kind, answered, score = kinds[number % len(kinds)]
-        text = _notebook(released, answered(number // len(kinds)))
+        text = json.dumps(filled_in(released, answered(number // len(kinds))), indent=1)
         if score is None:
             known = {assignment.owner[answer] for answer in half}
             whole = known - {assignment.owner[one] for one in answers if one not in half}
@@ -60,21 +59,3 @@ def moodle_zip(made: dict[str, tuple[str, float]], name: str) -> bytes:
         for number, (student, (text, _)) in enumerate(made.items(), start=1001):
             archive.writestr(f"{student}_{number}_assignsubmission_file_/{name}.ipynb", text)
     return file.getvalue()
-
-
-def _solutions(assignment: Assignment) -> dict[str, str]:
-    return {
-        tag.removeprefix("id="): SOLUTION.sub(r"\1", cell.source)
-        for cell in assignment.notebook.cells
-        for tag in cell.metadata.get("tags", ())
-        if "answer" in cell.metadata.tags and tag.startswith("id=")
-    }
-
-
-def _notebook(released: Any, answers: dict[str, str]) -> str:
-    upload = json.loads(nbformat.writes(released))
-    for cell in upload["cells"]:
-        id = cell["metadata"].get("nbgrader", {}).get("grade_id")
-        if id in answers:
-            cell["source"] = answers[id]
-    return json.dumps(upload, indent=1)

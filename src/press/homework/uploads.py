@@ -3,8 +3,6 @@
 They are data, never files that are unpacked under names of their own, and nothing in them runs.
 """
 
-import csv
-import io
 import os
 import re
 import stat
@@ -19,7 +17,7 @@ import nbformat
 from press.files import write_atomically
 from press.homework.assignment import HomeworkError
 from press.homework.canonical import NotANotebook, parse, pour
-from press.homework.course import Course, Student, harmless
+from press.homework.course import Course, Student, as_csv, harmless
 
 MAX_BYTES = 20 << 20  # of one upload
 MAX_FILES = 10_000
@@ -69,8 +67,7 @@ def collect(course: Course, name: str, uploads: Path) -> list[Collected]:
     report: list[Collected] = []
     taken: dict[str, Collected] = {}
     people: dict[str, Student] = {}
-    for entry, student, order in sorted(_identified(entries), key=lambda one: one[2]):
-        del order
+    for entry, student, _ in sorted(_identified(entries), key=lambda one: one[2]):
         one = Collected(entry.path, student.id if student else "", "skipped")
         report.append(one)
         if student is None or entry.read is None:
@@ -97,7 +94,9 @@ def collect(course: Course, name: str, uploads: Path) -> list[Collected]:
         write_atomically(course.collected(name) / f"{student.id}.ipynb", data)
         write_atomically(course.answers(name, student.id), text)
     course.add_students({one.id: one for one in people.values()})
-    write_atomically(course.collected(name) / "report.csv", _as_csv(report))
+    head = ["file", "student", "outcome", "notes"]
+    rows = [[harmless(one.path), one.student, one.outcome, "; ".join(one.notes)] for one in report]
+    write_atomically(course.collected(name) / "report.csv", as_csv([head, *rows]))
     return report
 
 
@@ -237,13 +236,3 @@ def _student(id: str, name: str, number: str) -> Student | None:
     clean = re.sub(r"[^A-Za-z0-9._-]+", "-", id).strip(".-")[:64].rstrip(".-")
     shown = "".join(one if one.isprintable() else "?" for one in name)
     return Student(clean, shown, number) if clean else None
-
-
-def _as_csv(report: list[Collected]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "student", "outcome", "notes"])
-    for one in report:
-        notes = "; ".join(one.notes)
-        writer.writerow([harmless(one.path), one.student, one.outcome, notes])
-    return text.getvalue().encode("utf8", "replace").decode("utf8")

@@ -5,7 +5,7 @@ import re
 
 import nbformat
 import pytest
-from homework_toy import EXERCISES, cell, master, toy_cells
+from homework_toy import EXERCISES, cell, make_course, master, toy_cells
 
 from press.homework.assignment import HomeworkError, parse_master, secrets, source_notebook
 from press.homework.check import _leaks, _stale, check
@@ -223,3 +223,12 @@ def test_hand_graded_text_is_an_answer_too():
     toy = parse_master("toy", master(cells))
     assert toy.by_hand == {"why": 3}
     assert toy.points == 13
+
+
+def test_a_text_answer_does_not_stop_the_check(repository, tmp_path):
+    text = cell("### BEGIN SOLUTION\nBecause it is.\n### END SOLUTION", kind="markdown")
+    text.metadata["tags"] = ["answer", "id=why", "points=3"]
+    cells = [*toy_cells(), cell("## Say why", "exercise", "id=ex-why", kind="markdown"), text]
+    course = make_course(tmp_path / "course", master(cells))
+    findings = check(course, course.assignment("toy"), repository, safe=True)
+    assert [one.what for one in findings if not one.holds] == []
