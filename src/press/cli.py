@@ -304,6 +304,7 @@ def _run_all(
     timeout: int | None,
 ) -> "list[Run]":
     from press import run
+    from press.cluster import workers
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
@@ -314,7 +315,7 @@ def _run_all(
             progress.update(bar, advance=1, description=f"{chapter.name}, seed {one.seed}")
 
         def survey() -> "list[Run]":
-            with run.workers(scheduler, _processes(count, len(jobs))) as client:
+            with workers(scheduler, _processes(count, len(jobs))) as client:
                 return run.run_all(client, jobs, environment, done, timeout)
 
         result: list[Run] = _said(survey)

@@ -1,8 +1,7 @@
 """Execute chapters and survey them over seeds, on as many workers as there are."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,33 +18,6 @@ if TYPE_CHECKING:
 
 COST = ("<!--cost-->", "<!--/cost-->")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-
-
-@contextmanager
-def workers(scheduler: str | None, count: int) -> Iterator["distributed.Client"]:
-    """Yield a Dask client: of the scheduler at that address, or of processes on this machine."""
-    import distributed
-
-    if scheduler:
-        try:
-            client = distributed.Client(scheduler, timeout="10s")
-        except (OSError, ValueError) as error:
-            raise BookError(f"no Dask scheduler answers at {scheduler}: {error}") from error
-        with client:
-            yield client
-        return
-    with (
-        distributed.LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",  # None would still listen, at a port that may be taken
-            memory_limit=0,
-            silence_logs=50,
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
 
 
 def run_all(

@@ -16,6 +16,7 @@ from click.testing import Result
 
 from press import run
 from press.book import BookError, Chapter
+from press.cluster import workers
 from press.kernel import Run
 from press.structure import problems
 
@@ -313,11 +314,11 @@ def test_nothing_but_the_chapter_is_left_in_the_book(second_run, executed: Path)
 def test_an_address_that_is_none_is_refused_at_once(address: str):
     with (
         pytest.raises(BookError, match=f"no Dask scheduler answers at {address}"),
-        run.workers(address, 1),
+        workers(address, 1),
     ):
         pass
 
 
 def test_a_failure_of_ones_own_is_not_blamed_on_the_scheduler(cluster):
-    with pytest.raises(OSError, match="disk full"), run.workers(cluster.address, 1):
+    with pytest.raises(OSError, match="disk full"), workers(cluster.address, 1):
         raise OSError("disk full")

@@ -293,7 +293,7 @@ def grade(
     """Grade what was collected; a run that was stopped goes on where it stopped."""
     from press.homework import gradebook
     from press.homework.check import need_built
-    from press.homework.grade_all import already_graded, grade_all, to_grade
+    from press.homework.grade_all import already_graded, grade_all, need_boxes, to_grade
     from press.homework.grade_all import workers as cluster
 
     place, assignment = _open(course, name)
@@ -320,6 +320,8 @@ def grade(
         def run() -> None:
             count = max(1, min(workers or os.cpu_count() or 1, len(waiting)))
             with cluster(scheduler, count, _security(tls)) as client:
+                if scheduler and not unsafe:
+                    need_boxes(client, place.limits)
                 grade_all(client, place, assignment.name, waiting, not unsafe, finished)
 
         if waiting:

@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -21,13 +20,14 @@ from typing import Any
 import nbformat
 import psutil
 
+from press import cluster
+from press.book import BookError
 from press.files import write_atomically
 from press.homework.assignment import HomeworkError, parse_master
 from press.homework.course import Course
 from press.homework.doctor import require_box
-from press.homework.sandbox import MEGABYTE, Limits, NoSandbox
+from press.homework.sandbox import MEGABYTE, Limits
 
-LOOPBACK = "127.0.0.1:0"  # for what Dask tells about itself: it takes no work there
 GRACE = 30  # seconds on top of a submission's own limit: an instructor's test may hang, too
 
 
@@ -36,8 +36,6 @@ def grade_in_process(master: tuple[str, str], submission: str, limits: Limits, s
 
     ``master`` is the assignment's name and its master's text.
     """
-    if safe and (hole := _hole(limits)):
-        return _failed(f"no safe box on this machine: {hole}", safe)
     context = multiprocessing.get_context("forkserver")
     # Imported once, by the process that each grader is forked from.
     context.set_forkserver_preload(["press.homework.grading", *_imports(*master)])
@@ -62,16 +60,6 @@ def grade_in_process(master: tuple[str, str], submission: str, limits: Limits, s
         process.kill()
         process.join()
         ours.close()
-
-
-@cache
-def _hole(limits: Limits) -> str:
-    """Return what is wrong with this machine's boxes, nothing if they hold; tried once."""
-    try:
-        require_box(limits, [])
-    except NoSandbox as error:
-        return str(error)
-    return ""
 
 
 @cache
@@ -133,30 +121,21 @@ def _keep_small(limits: Limits) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-@contextmanager
+@contextlib.contextmanager
 def workers(scheduler: str | None, count: int, security: Any = None) -> Iterator[Any]:
     """Yield a Dask client: of a cluster at ``scheduler``, or of ``count`` local workers."""
-    from distributed import Client, LocalCluster
-
-    if scheduler:
+    with contextlib.ExitStack() as stack:
+        threads = cluster.workers(scheduler, count, processes=False, security=security)
         try:
-            client = Client(scheduler, timeout=10, security=security)
-        except OSError as error:
-            raise HomeworkError(f"no Dask scheduler answers at {scheduler}: {error}") from None
-        with client:
-            yield client
-        return
-    with (
-        LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=False,
-            dashboard_address=LOOPBACK,
-            worker_dashboard_address=LOOPBACK,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+            client = stack.enter_context(threads)
+        except BookError as error:
+            raise HomeworkError(str(error)) from None
         yield client
+
+
+def need_boxes(client: Any, limits: Limits) -> None:
+    """Raise NoSandbox unless a box holds on every worker's machine."""
+    client.run(require_box, limits, [])
 
 
 def to_grade(course: Course, name: str, students: list[str], safe: bool) -> dict[str, str]:

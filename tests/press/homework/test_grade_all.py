@@ -14,7 +14,7 @@ from homework_toy import SOLVED, make_course, upload
 from press.homework import gradebook
 from press.homework.assignment import HomeworkError
 from press.homework.course import open_course
-from press.homework.grade_all import already_graded, grade_all, to_grade, workers
+from press.homework.grade_all import already_graded, grade_all, need_boxes, to_grade, workers
 from press.homework.rehearsal import moodle_zip, uploads
 from press.homework.uploads import collect
 
@@ -152,6 +152,7 @@ def test_a_worker_killed_midway_loses_nobody(course, released, tmp_path, cluster
 
     with workers(address, 0) as client:
         client.wait_for_workers(2, timeout=60)
+        need_boxes(client, course.limits)
         grade_all(client, course, "toy", prints, True, finished)
     assert sorted(done) == sorted(prints)
     assert {total(course, student) for student in prints} == {10}
